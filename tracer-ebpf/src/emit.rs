@@ -1,0 +1,46 @@
+//! The one writer of the ring: reserve, fill in place, submit; what does not fit is counted.
+
+use aya_ebpf::{
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    maps::ring_buf::RingBufEntry,
+};
+use tracer_ebpf::{LOSS_SLOTS, loss};
+
+use crate::maps::{EVENTS, LOST};
+
+/// Bytes waiting in the ring at which the reader is woken before its next turn. It reads on
+/// a timer otherwise: waking it for each record would cost the traced process far more.
+const WAKE_AT: u64 = 256 << 10;
+
+/// Room for a record, or `None` with the loss counted in `slot`.
+#[inline(always)]
+pub fn reserve<T: 'static>(slot: u32) -> Option<RingBufEntry<T>> {
+    let entry = EVENTS.reserve::<T>(0);
+    if entry.is_none() {
+        count_lost(slot);
+    }
+    entry
+}
+
+/// Hands a filled record to the reader. `urgent` ones wake it at once.
+#[inline(always)]
+pub fn submit<T>(entry: RingBufEntry<T>, urgent: bool) {
+    let waiting = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));
+    let crossed = waiting >= WAKE_AT && waiting - (size_of::<T>() as u64) < WAKE_AT;
+    let flags = if urgent || crossed {
+        BPF_RB_FORCE_WAKEUP
+    } else {
+        BPF_RB_NO_WAKEUP
+    };
+    entry.submit(u64::from(flags));
+}
+
+/// Counts one lost record on this processor.
+#[inline(always)]
+pub fn count_lost(slot: u32) {
+    let slot = if slot < LOSS_SLOTS { slot } else { loss::IN_FLIGHT };
+    if let Some(count) = LOST.get_ptr_mut(slot) {
+        // SAFETY: the map's value lives as long as the map, and no other processor uses it.
+        unsafe { *count += 1 };
+    }
+}

@@ -1,0 +1,251 @@
+//! The wire: the records that leave the kernel and the keys of its maps.
+//!
+//! This is the only code that both sides share. It holds layouts and constants;
+//! it neither reads nor writes anything. All integers are in host byte order,
+//! addresses and lengths in bytes unless a field says pages, times in
+//! nanoseconds of `CLOCK_MONOTONIC` (`bpf_ktime_get_ns`).
+#![no_std]
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Words copied from the top of the user's stack when a call makes or moves a
+/// mapping: enough to find the return address behind libc's `mmap` and `sbrk`.
+pub const STACK_WORDS: usize = 16;
+/// Bytes of a `PR_SET_VMA_ANON_NAME` name, as `ANON_VMA_NAME_MAX_LEN` (80) in the kernel.
+pub const NAME_LEN: usize = 80;
+/// Ranges of a `process_madvise` vector that fit one record.
+pub const RANGES_PER_RECORD: usize = 32;
+/// Records one `process_madvise` may need: `UIO_MAXIOV` (1024) ranges in all.
+pub const RANGE_RECORDS: usize = 1024 / RANGES_PER_RECORD;
+/// Slots of the loss counters: one for each system call number, and [`loss`]'s.
+pub const LOSS_SLOTS: u32 = 512;
+/// `prctl` option that names anonymous memory (`PR_SET_VMA`, "SVMA").
+pub const PR_SET_VMA: u64 = 0x5356_4d41;
+
+/// Slots of the loss counters that do not stand for a system call number.
+pub mod loss {
+    /// A fork record did not fit the ring.
+    pub const FORK: u32 = super::LOSS_SLOTS - 1;
+    /// An exec record did not fit the ring.
+    pub const EXEC: u32 = super::LOSS_SLOTS - 2;
+    /// An exit record did not fit the ring.
+    pub const EXIT: u32 = super::LOSS_SLOTS - 3;
+    /// A call was under way and the table of such calls was full: its record is missing.
+    pub const IN_FLIGHT: u32 = super::LOSS_SLOTS - 4;
+    /// A child was born and the table of targets was full: it is not followed.
+    pub const TARGETS: u32 = super::LOSS_SLOTS - 5;
+}
+
+/// What a record is. The value of [`Header::kind`].
+pub mod kind {
+    /// [`super::CallRecord`]: a call that placed nothing.
+    pub const CALL: u32 = 1;
+    /// [`super::PlacingRecord`]: a call that may have placed a mapping, with stack words.
+    pub const PLACING: u32 = 2;
+    /// [`super::NamingRecord`]: `prctl(PR_SET_VMA)` with its name.
+    pub const NAMING: u32 = 3;
+    /// [`super::RangesRecord`]: `process_madvise` with (part of) its vector.
+    pub const RANGES: u32 = 4;
+    /// [`super::TaskRecord`]: a process or thread was made.
+    pub const FORK: u32 = 5;
+    /// [`super::TaskRecord`]: a new program image is in place.
+    pub const EXEC: u32 = 6;
+    /// [`super::TaskRecord`]: `exit_group` was entered, the address space still stands.
+    pub const EXITING: u32 = 7;
+    /// [`super::TaskRecord`]: a thread ended.
+    pub const EXIT: u32 = 8;
+}
+
+/// The kernel's own figures of an address space, read from `mm_struct`.
+///
+/// All zero where the kernel's BTF was not at hand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Figures {
+    /// Address of the `mm_struct`: the identity of the address space, 0 if unknown.
+    pub mm: u64,
+    /// `mm->total_vm`, pages. This is VmSize.
+    pub total_vm: u64,
+    /// `mm->stack_vm`, pages in mappings that grow down.
+    pub stack_vm: u64,
+    /// `mm->brk`, the end of the heap.
+    pub brk: u64,
+    /// `mm->start_brk`, where the heap begins.
+    pub start_brk: u64,
+    /// Resident file pages (`MM_FILEPAGES`); since Linux 6.2 the kernel's own approximate count.
+    pub rss_file: i64,
+    /// Resident anonymous pages (`MM_ANONPAGES`), likewise.
+    pub rss_anon: i64,
+    /// Resident shared-memory pages (`MM_SHMEMPAGES`), likewise.
+    pub rss_shmem: i64,
+    /// `mm->hiwater_rss`, pages: the highest RSS the kernel noted.
+    pub hiwater_rss: u64,
+}
+
+/// What every record begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Header {
+    /// One of [`kind`].
+    pub kind: u32,
+    /// The processor that wrote the record.
+    pub cpu: u32,
+    /// Process (`tgid`) in the initial pid namespace.
+    pub tgid: u32,
+    /// Thread (`pid` in the kernel's words), likewise.
+    pub tid: u32,
+    /// When the call was entered; for task records the moment itself.
+    pub entered: u64,
+    /// When the call was left; for task records the moment itself.
+    pub exited: u64,
+    /// 1 if no other call of the process that can change VmSize was under way while
+    /// [`Header::figures`] were read, and every earlier one's record precedes this one.
+    pub quiet: u64,
+    /// The figures at `exited`.
+    pub figures: Figures,
+}
+
+/// A system call with its arguments and result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct CallRecord {
+    /// Who, when, and the kernel's figures.
+    pub header: Header,
+    /// The system call number of this architecture's 64-bit table.
+    pub nr: u64,
+    /// The result: negative is an errno.
+    pub ret: i64,
+    /// The arguments; those the call does not take are zero.
+    pub args: [u64; 6],
+    /// `brk`: `mm->brk` at entry. `shmat`, `io_setup`: `mm->total_vm` at entry, pages.
+    pub before: u64,
+    /// `io_setup`: the context it returned, which is the address of its ring.
+    pub context: u64,
+}
+
+/// A [`CallRecord`] of a call that may place a mapping, and who called it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct PlacingRecord {
+    /// The call.
+    pub call: CallRecord,
+    /// The instruction behind the system call, 0 if unknown.
+    pub ip: u64,
+    /// The top of the user's stack, lowest address first; zeros if unreadable.
+    pub stack: [u64; STACK_WORDS],
+}
+
+/// A `prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, …)` and the name it gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct NamingRecord {
+    /// The call.
+    pub call: CallRecord,
+    /// The name, ended by a zero byte; all zero where the call gave none.
+    pub name: [u8; NAME_LEN],
+}
+
+/// One `struct iovec` of a `process_madvise` vector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Iovec {
+    /// First byte.
+    pub base: u64,
+    /// Length in bytes.
+    pub len: u64,
+}
+
+/// A `process_madvise` and the ranges `first .. first + count` of its vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct RangesRecord {
+    /// The call. The first record of a call has `first == 0`.
+    pub call: CallRecord,
+    /// Index of the first range in this record.
+    pub first: u32,
+    /// How many of `ranges` are filled.
+    pub count: u32,
+    /// The ranges.
+    pub ranges: [Iovec; RANGES_PER_RECORD],
+}
+
+/// A task was made, got a new image, or ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct TaskRecord {
+    /// Who, when, and the figures of the acting task's address space.
+    pub header: Header,
+    /// Fork: the new process; else 0.
+    pub child_tgid: u32,
+    /// Fork: the new thread; else 0.
+    pub child_tid: u32,
+    /// Exit: 1 if this was the last thread of its process, 0 if not or unknown.
+    pub last: u64,
+    /// Fork: the figures of the child's address space.
+    pub child: Figures,
+}
+
+/// A process whose calls leave the kernel: the value of the map of targets.
+///
+/// `entered` and `exited` count the calls under way that can change VmSize: a sequence
+/// lock by which a reader of `total_vm` knows that nothing moved meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Target {
+    /// Calls entered so far.
+    pub entered: u64,
+    /// Calls left so far.
+    pub exited: u64,
+    /// 1 if its children are targets too.
+    pub follow: u64,
+}
+
+/// Byte offsets in this kernel's structures, resolved from its BTF at load.
+///
+/// `known == 0` switches every read of kernel memory off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Layout {
+    /// 1 if the offsets below are valid.
+    pub known: u32,
+    /// 1 if `bpf_get_current_task_btf` and `bpf_task_pt_regs` exist (Linux 5.15).
+    pub user_regs: u32,
+    /// `task_struct.mm`.
+    pub task_mm: u32,
+    /// `task_struct.tgid`.
+    pub task_tgid: u32,
+    /// `task_struct.pid`.
+    pub task_pid: u32,
+    /// `task_struct.signal`.
+    pub task_signal: u32,
+    /// `signal_struct.live`.
+    pub signal_live: u32,
+    /// `mm_struct.total_vm`.
+    pub mm_total_vm: u32,
+    /// `mm_struct.stack_vm`.
+    pub mm_stack_vm: u32,
+    /// `mm_struct.brk`.
+    pub mm_brk: u32,
+    /// `mm_struct.start_brk`.
+    pub mm_start_brk: u32,
+    /// `mm_struct.hiwater_rss`.
+    pub mm_hiwater_rss: u32,
+    /// The first counter of `mm_struct.rss_stat`: file pages.
+    pub mm_rss: u32,
+    /// Bytes from one counter of `rss_stat` to the next.
+    pub rss_stride: u32,
+    /// `pt_regs`: the user's stack pointer.
+    pub regs_sp: u32,
+    /// `pt_regs`: the user's instruction pointer.
+    pub regs_ip: u32,
+}

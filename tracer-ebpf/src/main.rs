@@ -1,0 +1,34 @@
+//! The kernel side: system calls in, records out.
+//!
+//! One file per subject: [`call`] follows system calls from entry to exit, [`task`]
+//! follows processes, [`memory`] reads the kernel's own figures, [`emit`] is the one
+//! writer of the ring and counts what it loses, [`maps`] holds what they share.
+#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
+
+#[cfg(target_arch = "bpf")]
+mod call;
+#[cfg(target_arch = "bpf")]
+mod emit;
+#[cfg(target_arch = "bpf")]
+mod maps;
+#[cfg(target_arch = "bpf")]
+mod memory;
+#[cfg(target_arch = "bpf")]
+mod task;
+
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo) -> ! {
+    loop {}
+}
+
+/// The kernel loads only programs that say they are GPL compatible into tracing hooks.
+#[cfg(target_arch = "bpf")]
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[cfg(not(target_arch = "bpf"))]
+fn main() {
+    eprintln!("this program runs in the kernel: build it for bpfel-unknown-none");
+}

@@ -1,0 +1,146 @@
+//! Processes as they are made, get a new image, and end.
+
+use aya_ebpf::{
+    helpers::{
+        bpf_get_current_pid_tgid,
+        generated::bpf_ktime_get_ns,
+    },
+    macros::{raw_tracepoint, tracepoint},
+    programs::{RawTracePointContext, TracePointContext},
+};
+use aya_log_ebpf::warn;
+use tracer_ebpf::{Figures, Target, TaskRecord, kind, loss};
+
+use crate::{
+    call, emit,
+    maps::{IN_FLIGHT, TARGETS},
+    memory::Task,
+};
+
+const NO_FIGURES: Figures = Figures {
+    mm: 0,
+    total_vm: 0,
+    stack_vm: 0,
+    brk: 0,
+    start_brk: 0,
+    rss_file: 0,
+    rss_anon: 0,
+    rss_shmem: 0,
+    hiwater_rss: 0,
+};
+
+/// `sched_process_fork(parent, child)`: runs before the child does, so the child is a
+/// target from its first instruction on.
+#[raw_tracepoint(tracepoint = "sched_process_fork")]
+pub fn fork(ctx: RawTracePointContext) -> i32 {
+    let id = bpf_get_current_pid_tgid();
+    let Some(parent) = TARGETS.get_ptr((id >> 32) as u32) else {
+        return 0;
+    };
+    // SAFETY: the value lives as long as the program runs (the map is not LRU).
+    let follow = unsafe { (*parent).follow };
+    let child = Task::from_address(ctx.arg::<u64>(1));
+    let tgid = child.tgid();
+    if tgid != 0 && tgid != (id >> 32) as u32 {
+        if follow == 0 {
+            return 0;
+        }
+        let target = Target { entered: 0, exited: 0, follow };
+        if TARGETS.insert(tgid, target, 0).is_err() {
+            emit::count_lost(loss::TARGETS);
+            warn!(&ctx, "the table of processes is full: process {} is not followed", tgid);
+            return 0;
+        }
+    }
+    if let Some(mut entry) = emit::reserve::<TaskRecord>(loss::FORK) {
+        let record = entry.as_mut_ptr();
+        // SAFETY: the entry is ours until it is submitted, and every field is written.
+        unsafe {
+            fill(record, id, kind::FORK);
+            (*record).child_tgid = tgid;
+            (*record).child_tid = child.pid();
+            child.figures(&raw mut (*record).child);
+        }
+        emit::submit(entry, true);
+    }
+    0
+}
+
+/// `sched_process_exec`: the new image is in place, its first instruction has not run.
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+pub fn exec(ctx: RawTracePointContext) -> i32 {
+    let id = bpf_get_current_pid_tgid();
+    let Some(target) = TARGETS.get_ptr_mut((id >> 32) as u32) else {
+        return 0;
+    };
+    // SAFETY: as above. No other thread is left that could write: exec ended them all.
+    // Calls they had under way are never left, so the count of those begins anew.
+    unsafe { (*target).exited = (*target).entered };
+    // A thread that is not the first takes the first one's id: its call ends under another key.
+    let old_tid = ctx.arg::<u64>(1) as u32;
+    if old_tid != id as u32 {
+        let _ = IN_FLIGHT.remove((id & !0xffff_ffff) | u64::from(old_tid));
+    }
+    write(id, kind::EXEC, loss::EXEC, 0, true);
+    0
+}
+
+/// `exit_group`: the last moment at which every kernel still has the address space.
+#[tracepoint]
+pub fn exiting(_ctx: TracePointContext) -> u32 {
+    let id = bpf_get_current_pid_tgid();
+    if TARGETS.get_ptr((id >> 32) as u32).is_some() {
+        write(id, kind::EXITING, loss::EXIT, 0, false);
+    }
+    0
+}
+
+/// `sched_process_exit`: a thread ends, and with the last one the process.
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+pub fn thread_end(_ctx: RawTracePointContext) -> i32 {
+    let id = bpf_get_current_pid_tgid();
+    let tgid = (id >> 32) as u32;
+    let Some(target) = TARGETS.get_ptr_mut(tgid) else {
+        return 0;
+    };
+    // A thread that is killed within a call never leaves it.
+    call::abandon(id, target);
+    let last = Task::current().live_threads() == Some(0);
+    write(id, kind::EXIT, loss::EXIT, u64::from(last), last);
+    if last {
+        let _ = TARGETS.remove(tgid);
+    }
+    0
+}
+
+#[inline(always)]
+fn write(id: u64, record: u32, slot: u32, last: u64, urgent: bool) {
+    if let Some(mut entry) = emit::reserve::<TaskRecord>(slot) {
+        let out = entry.as_mut_ptr();
+        // SAFETY: the entry is ours until it is submitted, and every field is written.
+        unsafe {
+            fill(out, id, record);
+            (*out).child_tgid = 0;
+            (*out).child_tid = 0;
+            (*out).child = NO_FIGURES;
+            (*out).last = last;
+        }
+        emit::submit(entry, urgent);
+    }
+}
+
+/// Fills the header, with the running task's figures, and `last`.
+///
+/// # Safety
+/// `record` must be valid for writes.
+#[inline(always)]
+unsafe fn fill(record: *mut TaskRecord, id: u64, kind: u32) {
+    // SAFETY: by this function's contract; the helper takes nothing and cannot fail.
+    unsafe {
+        let header = &raw mut (*record).header;
+        call::fill_header(header, id, kind, bpf_ktime_get_ns());
+        (*header).quiet = 0;
+        (*record).last = 0;
+        Task::current().figures(&raw mut (*header).figures);
+    }
+}

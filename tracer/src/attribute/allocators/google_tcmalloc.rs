@@ -1,0 +1,32 @@
+//! Google's tcmalloc: regions of 1 GiB far from other mappings.
+
+use super::{Allocator, PLAIN, Shape};
+
+const REGION: u64 = 1 << 30;
+
+pub(super) static GOOGLE_TCMALLOC: Allocator = Allocator {
+    name: "google-tcmalloc",
+    title: "Google's tcmalloc",
+    functions: &[
+        "TCMallocInternal*",
+        "_ZN8tcmalloc17tcmalloc_internal*",
+        "tcmalloc::tcmalloc_internal::*",
+    ],
+    symbols: &["TCMallocInternal*", "MallocExtension_Internal_*"],
+    strings: &["tcmalloc_region_"],
+    vma_names: &["tcmalloc_region_*"],
+    fits,
+    maps_ahead: true,
+    keeps: "tcmalloc gives free pages back in units of 2 MiB and never unmaps a region of \
+            1 GiB",
+    experiment: "MallocExtension::ReleaseMemoryToSystem() in the process: what RSS falls by \
+                 was free",
+    ..PLAIN
+};
+
+fn fits(shape: &Shape) -> bool {
+    !shape.heap
+        && shape.span.start.0.is_multiple_of(1 << 21)
+        && shape.mapped.is_some_and(|mapped| mapped.0 == REGION)
+        && !shape.no_reserve
+}

@@ -1,0 +1,14 @@
+//! hardened_malloc: terabytes reserved, freed memory made inaccessible.
+
+use super::{Allocator, PLAIN};
+
+pub(super) static HARDENED: Allocator = Allocator {
+    name: "hardened_malloc",
+    title: "hardened_malloc",
+    libraries: &["libhardened_malloc*"],
+    symbols: &["malloc_object_size_fast"],
+    vma_names: &["malloc *"],
+    keeps: "it maps inaccessible memory over what was freed, so that use after free fails",
+    unmaps: "it unmaps freed large blocks when they leave its quarantine",
+    ..PLAIN
+};

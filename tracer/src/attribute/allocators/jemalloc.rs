@@ -1,0 +1,188 @@
+//! jemalloc, in its own library or linked in under a prefix (Rust's `tikv-jemallocator`,
+//! pyarrow, …).
+
+use super::{Allocator, PLAIN, Shape, Topic, settings};
+use crate::{attribute::evidence::Evidence, attribute::text, units::Bytes};
+
+/// The smallest mapping it makes for memory to hand out.
+const SMALLEST_MAPPING: u64 = 2 << 20;
+
+pub(super) static JEMALLOC: Allocator = Allocator {
+    name: "jemalloc",
+    title: "jemalloc",
+    libraries: &["libjemalloc*"],
+    functions: &[
+        "_rjem_*",
+        "jemalloc*",
+        "os_pages_map",
+        "extent_alloc_mmap",
+        "extent_grow_retained",
+        "ehooks_default_alloc_impl",
+        "je_arrow_*",
+    ],
+    common_functions: &[
+        "je_*",
+        "pages_map",
+        "pages_commit*",
+        "pages_boot",
+        "base_map",
+        "base_block_alloc",
+        "extent_alloc_core",
+        "extent_alloc_dss",
+        "extent_alloc_wrapper",
+        "ecache_alloc_grow",
+    ],
+    symbols: &["*mallctl", "_rjem_malloc", "je_malloc", "*mallctlnametomib"],
+    strings: &["<jemalloc>: ", "_RJEM_MALLOC_CONF", "JE_ARROW_MALLOC_CONF"],
+    vma_names: &["jemalloc_pg*"],
+    fits,
+    maps_ahead: true,
+    keeps: "jemalloc hands the pages of freed memory back, so that they cost no memory, but \
+            keeps their addresses to use them again: unmapping would leave holes all over \
+            the address space, which are slow to manage (its option `retain`, on by default \
+            on 64-bit Linux)",
+    unmaps: "with retain:false it unmaps what it no longer needs",
+    variables: &["*MALLOC_CONF"],
+    experiment: "mallctl(\"thread.tcache.flush\") and mallctl(\"arena.4096.purge\") in the \
+                 process, or its figures stats.allocated and stats.retained",
+    advice,
+    ..PLAIN
+};
+
+fn fits(shape: &Shape) -> bool {
+    shape.is_unreserved()
+        && match shape.mapped {
+            Some(mapped) => is_size_class(mapped),
+            None => shape.span.len().0 >= SMALLEST_MAPPING,
+        }
+}
+
+/// Whether a size is one that jemalloc maps: 2^n × (4, 5, 6, 7) / 4 from 2 MiB.
+fn is_size_class(size: Bytes) -> bool {
+    let size = size.0;
+    size >= SMALLEST_MAPPING && {
+        let quarter = 1_u64 << (size.ilog2() - 2);
+        size.is_multiple_of(quarter)
+    }
+}
+
+/// The environment variables that the builds in this process read.
+fn variables(evidence: &Evidence<'_>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for module in evidence.modules {
+        let by_string = module.telling_strings.iter().filter_map(|text| {
+            let start = text.find(|c: char| c == '_' || c.is_ascii_uppercase())?;
+            let word = &text[start..];
+            word.ends_with("_MALLOC_CONF").then(|| word.to_owned())
+        });
+        let by_symbol = module.telling_symbols.iter().filter_map(|symbol| {
+            let prefix = symbol
+                .strip_suffix("mallctl")
+                .or_else(|| (symbol == "_rjem_malloc").then_some("_rjem_"))?;
+            Some(format!("{}MALLOC_CONF", prefix.to_uppercase()))
+        });
+        names.extend(by_string.chain(by_symbol));
+    }
+    let mut functions = evidence.sites.iter().flat_map(|site| &site.frames);
+    let is_prefixed = |name: &Option<String>| {
+        name.as_ref()
+            .is_some_and(|name| name.starts_with("_rjem_"))
+    };
+    if functions.any(|frame| is_prefixed(&frame.function)) {
+        names.push("_RJEM_MALLOC_CONF".to_owned());
+    }
+    names.sort();
+    names.dedup();
+    if names.is_empty() {
+        names.push("MALLOC_CONF".to_owned());
+    }
+    names
+}
+
+/// An option's value as jemalloc sees it: the environment wins over `/etc/malloc.conf`.
+fn option<'e>(evidence: &'e Evidence<'_>, name: &str) -> Option<&'e str> {
+    let variables = variables(evidence);
+    let set = variables.iter().find_map(|variable| {
+        let list = settings::variable(evidence.settings, variable)?;
+        settings::option(list, name)
+    });
+    set.or_else(|| {
+        let unprefixed = variables.iter().any(|variable| variable == "MALLOC_CONF");
+        let list = evidence.settings.etc_malloc_conf.as_deref()?;
+        settings::option(list, name).filter(|_| unprefixed)
+    })
+}
+
+fn advice(evidence: &Evidence<'_>, topic: Topic) -> String {
+    match topic {
+        Topic::Retained | Topic::OverMapped | Topic::Reserved => retain_advice(evidence),
+        Topic::NotReleased => decay_advice(evidence),
+        Topic::LazilyFreed => "muzzy_decay_ms:0 (the default) gives these pages back at once \
+                               with MADV_DONTNEED; price: pages used again fault anew. Until \
+                               then subtract LazyFree from RSS before judging it."
+            .to_owned(),
+    }
+}
+
+fn retain_advice(evidence: &Evidence<'_>) -> String {
+    if option(evidence, "retain") == Some("false") {
+        return "retain:false is set already: jemalloc unmaps what it no longer needs, once it \
+                has decayed. What is left is awaiting that or shares a mapping with memory in \
+                use."
+            .to_owned();
+    }
+    let variables = variables(evidence);
+    let exact: Vec<String> = variables
+        .iter()
+        .map(|name| format!("{name}=retain:false"))
+        .collect();
+    let mut advice = format!(
+        "Usually nothing: it costs no memory. If VmSize itself is limited or watched, set {} \
+         before the program starts: jemalloc then unmaps, and maps no more than it needs. \
+         Price: many more calls (a measured example: 130,531 mmaps instead of 29) and \
+         mappings. Decay, background threads and huge-page settings do not change VmSize.",
+        exact.join(" or ")
+    );
+    let unread = settings::variable(evidence.settings, "MALLOC_CONF").is_some()
+        && !variables.iter().any(|name| name == "MALLOC_CONF");
+    if unread {
+        advice.push_str(&format!(
+            " MALLOC_CONF is set, but this build reads {}.",
+            text::join(&variables)
+        ));
+    }
+    advice.push_str(&settings::limit_remark(evidence.settings));
+    advice
+}
+
+fn decay_advice(evidence: &Evidence<'_>) -> String {
+    let variables = text::join(&variables(evidence));
+    let mut advice = match option(evidence, "dirty_decay_ms") {
+        Some("-1") => "dirty_decay_ms:-1 is set: jemalloc never gives pages back. Remove it.".to_owned(),
+        _ => format!(
+            "If RSS matters: {variables}=background_thread:true gives freed pages back while \
+             the program idles (default: only when it allocates or frees, 10 s later); price: \
+             a thread. dirty_decay_ms:0 gives them back at once; price: a call and page faults \
+             for nearly every free."
+        ),
+    };
+    advice.push_str(" To know what is free: ");
+    advice.push_str(JEMALLOC.experiment);
+    advice.push('.');
+    advice
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_measured_series_are_size_classes() {
+        for mib in [2, 5, 7, 160, 192, 224, 256, 320, 384] {
+            assert!(is_size_class(Bytes(mib << 20)), "{mib} MiB");
+        }
+        for bytes in [1 << 20, 33 << 20, 129 << 20, (128 << 20) + 4096] {
+            assert!(!is_size_class(Bytes(bytes)), "{bytes}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! mimalloc: segments of 32 MiB (2.0) or arenas of 1 GiB (2.3, 3).
+
+use super::{Allocator, PLAIN, Shape, Topic, settings};
+use crate::attribute::evidence::Evidence;
+
+const ARENA: u64 = 1 << 30;
+const SEGMENT: u64 = 32 << 20;
+/// Where it asks its mappings to be placed.
+const HINTS: std::ops::Range<u64> = 2 << 40..30 << 40;
+
+pub(super) static MIMALLOC: Allocator = Allocator {
+    name: "mimalloc",
+    title: "mimalloc",
+    libraries: &["libmimalloc*"],
+    functions: &["mimalloc*"],
+    common_functions: &["mi_*", "_mi_*", "unix_mmap*"],
+    symbols: &["mi_malloc", "mi_collect", "mi_version", "_mi_os_alloc"],
+    strings: &["mimalloc: warning", "mimalloc: error"],
+    vma_names: &["mimalloc*"],
+    fits,
+    maps_ahead: true,
+    keeps: "mimalloc maps arenas of 1 GiB, gives freed pages inside them back and never \
+            unmaps an arena",
+    unmaps: "what does not come from an arena (over 16 MiB in version 2.0, or with arenas \
+             switched off) is unmapped when it is freed",
+    variables: &["MIMALLOC_*", "mimalloc_*"],
+    experiment: "mi_collect(true) in the process: what RSS falls by was free",
+    advice,
+    ..PLAIN
+};
+
+fn fits(shape: &Shape) -> bool {
+    let size = shape.mapped.map_or(shape.span.len().0, |mapped| mapped.0);
+    let hinted = HINTS.contains(&shape.span.start.0) && size.is_multiple_of(SEGMENT);
+    shape.writable
+        && !shape.heap
+        && (hinted || shape.is_unreserved() && size > 0 && size.is_multiple_of(ARENA))
+}
+
+fn advice(evidence: &Evidence<'_>, topic: Topic) -> String {
+    let set = |name| settings::variable(evidence.settings, name);
+    match topic {
+        Topic::LazilyFreed => super::general_advice(topic).to_owned(),
+        Topic::NotReleased => {
+            let never = set("MIMALLOC_PURGE_DELAY") == Some("-1");
+            let delay = if never {
+                "MIMALLOC_PURGE_DELAY=-1 is set: mimalloc never gives pages back. Remove it."
+            } else {
+                "mimalloc gives pages back only while the program goes on allocating; \
+                 MIMALLOC_PURGE_DELAY=0 (version 2.0: MIMALLOC_DECOMMIT_DELAY=0) does so at \
+                 each free. Price: many calls and page faults."
+            };
+            format!("{delay} To know what is free: {}.", MIMALLOC.experiment)
+        }
+        _ if set("MIMALLOC_DISALLOW_ARENA_ALLOC") == Some("1")
+            || set("MIMALLOC_ARENA_RESERVE") == Some("0") =>
+        {
+            "Arenas are switched off already; what is left is in segments that are partly in \
+             use."
+                .to_owned()
+        }
+        _ => format!(
+            "Usually nothing: it costs no memory. If VmSize itself is limited or watched: \
+             MIMALLOC_DISALLOW_ARENA_ALLOC=1 makes mimalloc map what it needs and unmap it \
+             again, a smaller MIMALLOC_ARENA_RESERVE makes arenas smaller. Price: many more \
+             calls.{}",
+            settings::limit_remark(evidence.settings)
+        ),
+    }
+}

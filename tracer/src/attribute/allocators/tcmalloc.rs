@@ -1,0 +1,57 @@
+//! tcmalloc of gperftools: takes memory by brk, never returns address space.
+
+use super::{Allocator, PLAIN, Shape, Topic, settings};
+use crate::attribute::evidence::Evidence;
+
+pub(super) static TCMALLOC: Allocator = Allocator {
+    name: "tcmalloc",
+    title: "tcmalloc (gperftools)",
+    libraries: &["libtcmalloc*"],
+    functions: &["TCMalloc*", "_ZN8tcmalloc*", "tcmalloc::*", "tcmalloc_*"],
+    common_functions: &[
+        "tc_*",
+        "_ZN17SbrkSysAllocator*",
+        "_ZN17MmapSysAllocator*",
+        "SbrkSysAllocator::*",
+        "MmapSysAllocator::*",
+    ],
+    symbols: &["tc_malloc", "tc_version", "MallocExtension_ReleaseFreeMemory"],
+    strings: &["TCMALLOC_RELEASE_RATE", "TCMALLOC_SKIP_SBRK"],
+    fits,
+    keeps: "tcmalloc gives the pages of free spans back but never moves the end of the heap \
+            down and never unmaps",
+    variables: &["TCMALLOC_*"],
+    experiment: "MallocExtension::instance()->ReleaseFreeMemory() in the process: what RSS \
+                 falls by was free",
+    advice,
+    ..PLAIN
+};
+
+fn fits(shape: &Shape) -> bool {
+    shape.heap
+}
+
+fn advice(evidence: &Evidence<'_>, topic: Topic) -> String {
+    match topic {
+        Topic::NotReleased => {
+            let never = settings::variable(evidence.settings, "TCMALLOC_RELEASE_RATE");
+            let rate = if never.and_then(|rate| rate.parse().ok()) == Some(0.0) {
+                "TCMALLOC_RELEASE_RATE=0 is set: tcmalloc never gives pages back. Remove it. "
+            } else {
+                ""
+            };
+            format!(
+                "{rate}tcmalloc gives pages back only after 2 GiB went through its page heap. \
+                 TCMALLOC_AGGRESSIVE_DECOMMIT=1 gives free spans back at once (price: a call \
+                 and page faults for most of them); ReleaseFreeMemory() does so once. Either \
+                 lowers RSS, not VmSize."
+            )
+        }
+        Topic::LazilyFreed => super::general_advice(topic).to_owned(),
+        _ => format!(
+            "Usually nothing: it costs no memory. No setting of tcmalloc returns address \
+             space; if VmSize itself is limited or watched, use another allocator.{}",
+            settings::limit_remark(evidence.settings)
+        ),
+    }
+}

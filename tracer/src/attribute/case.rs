@@ -1,0 +1,250 @@
+//! One process prepared for judgement: evidence in; parts with owner and kind, sums and
+//! flows by owner out. The ledger, the findings and the verdict all read from here.
+
+mod flows;
+
+use std::collections::BTreeSet;
+
+use super::{
+    Owner,
+    allocators::{self, Allocator, Roster},
+    caller::{self, Caller, Judge},
+    evidence::{Evidence, Resident},
+    landmarks::Landmarks,
+    owner::{Basis, Registry, is_shared_memory},
+    tally::{Cell, Kind, Tally, cut},
+};
+use crate::{
+    space::{
+        flow::{Flow, Source},
+        piece::{Backing, Content, Piece, Provenance, SiteId},
+    },
+    units::{Bytes, Nanos, Span, Tid},
+};
+
+/// A piece with its owner.
+pub struct Part {
+    /// Where.
+    pub span: Span,
+    /// What is known of it.
+    pub piece: Piece,
+    /// Whose.
+    pub owner: Owner,
+    /// Why.
+    pub basis: Basis,
+    /// In what state.
+    pub kind: Kind,
+    /// Whether it came since the attach.
+    pub fresh: bool,
+    /// Live, in a mapping made ahead of use of which another part has been given back.
+    pub ahead: bool,
+}
+
+/// One process prepared for judgement.
+pub struct Case<'a> {
+    /// What is known.
+    pub evidence: &'a Evidence<'a>,
+    /// The allocators it contains.
+    pub roster: Roster,
+    /// Who asked, by call site.
+    pub callers: Vec<Caller>,
+    /// Its pieces in order of address.
+    pub parts: Vec<Part>,
+    /// The same, cut at VMAs.
+    pub cells: Vec<Cell>,
+    /// What is in memory, in order of address.
+    pub vmas: Vec<Resident>,
+    /// The sums.
+    pub tally: Tally,
+    /// What came and went, and whose that is.
+    pub flows: Vec<(Source, Flow, Owner)>,
+}
+
+impl<'a> Case<'a> {
+    /// Prepares it.
+    pub fn open(evidence: &'a Evidence<'a>) -> Self {
+        let roster = Roster::of(evidence);
+        let judge = Judge::new(evidence);
+        let callers: Vec<Caller> = evidence
+            .sites
+            .iter()
+            .map(|site| judge.caller(site))
+            .collect();
+        let landmarks = Landmarks::survey(evidence, &callers);
+        let registry = Registry {
+            evidence,
+            roster: &roster,
+            callers: &callers,
+            landmarks: &landmarks,
+        };
+        let parts = parts(&registry);
+        let flows = flows::by_owner(&registry, &parts);
+        let mut vmas = evidence.residency.unwrap_or_default().to_vec();
+        vmas.sort_by_key(|vma| vma.span);
+        let cells = cut(&parts, &vmas);
+        let tally = Tally::of(evidence, &parts, &cells, &vmas);
+        Self {
+            evidence,
+            roster,
+            callers,
+            parts,
+            cells,
+            vmas,
+            tally,
+            flows,
+        }
+    }
+
+    /// Every owner of something, in order of name.
+    pub fn owners(&self) -> BTreeSet<Owner> {
+        let of_parts = self.parts.iter().map(|part| &part.owner);
+        let of_flows = self.flows.iter().map(|(_, _, owner)| owner);
+        of_parts.chain(of_flows).cloned().collect()
+    }
+
+    /// Allocators that own something, in order of name.
+    pub fn owning_allocators(&self) -> Vec<(&'static Allocator, Owner)> {
+        self.owners()
+            .into_iter()
+            .filter_map(|owner| Some((allocators::by_name(&owner.0)?, owner)))
+            .collect()
+    }
+
+    /// The parts of an owner.
+    pub fn parts_of<'c>(&'c self, owner: &'c Owner) -> impl Iterator<Item = &'c Part> {
+        self.parts.iter().filter(move |part| part.owner == *owner)
+    }
+
+    /// How sure it is that an owner's parts of some sort are its own: as sure as of most of
+    /// the bytes.
+    pub fn confidence(
+        &self,
+        owner: &Owner,
+        sort: impl Fn(&Part) -> bool,
+    ) -> super::explanation::Confidence {
+        let mut sure: Vec<_> = self
+            .parts_of(owner)
+            .filter(|part| sort(part))
+            .map(|part| (part.basis.confidence(), part.span.len()))
+            .collect();
+        sure.sort();
+        let total: Bytes = sure.iter().map(|(_, bytes)| *bytes).sum();
+        let mut seen = Bytes(0);
+        for (confidence, bytes) in sure {
+            seen += bytes;
+            if seen.0 >= total.0.div_ceil(2) {
+                return confidence;
+            }
+        }
+        super::explanation::Confidence::Low
+    }
+
+    /// How much of the parts of some sort can at most be in memory or swapped; `None` if
+    /// nothing bounds it.
+    pub fn at_most_resident(&self, sort: impl Fn(&Part) -> bool) -> Option<Bytes> {
+        if self.evidence.residency.is_none() {
+            return self.evidence.rss_anon_at_end.or(self.evidence.rss.at_end);
+        }
+        let mut total = Bytes(0);
+        for group in self.cells.chunk_by(|a, b| a.vma == b.vma) {
+            let cells = group.iter().filter(|cell| sort(&self.parts[cell.part]));
+            let bytes: Bytes = cells.map(|cell| cell.span.len()).sum();
+            if bytes.0 > 0 {
+                let vma = self.vmas.get(group[0].vma?)?;
+                total += bytes.min(vma.rss + vma.swap);
+            }
+        }
+        Some(total)
+    }
+
+    /// The calls that made parts of some sort, oldest first: the size of the whole mapping.
+    pub fn mappings(&self, sort: impl Fn(&Part) -> bool) -> Vec<Bytes> {
+        let calls: BTreeSet<(Nanos, Tid, Bytes)> = self
+            .parts
+            .iter()
+            .filter(|part| matches!(part.piece.origin.how, Provenance::Call(_)) && sort(part))
+            .map(|part| {
+                let origin = &part.piece.origin;
+                (origin.at, origin.tid, origin.mapped)
+            })
+            .collect();
+        calls.into_iter().map(|(_, _, mapped)| mapped).collect()
+    }
+
+    /// The code that decided at a call site, in words.
+    pub fn place(&self, site: SiteId) -> Option<String> {
+        let frame = self.callers.get(site.0 as usize)?.frame()?;
+        let frames = &self.evidence.sites.get(site.0 as usize)?.frames;
+        frames.get(frame).map(caller::in_words)
+    }
+}
+
+fn parts(registry: &Registry<'_>) -> Vec<Part> {
+    let mut parts: Vec<Part> = registry
+        .evidence
+        .space
+        .pieces()
+        .map(|(span, piece)| part(registry, span, piece))
+        .collect();
+    // A mapping is known by its call: the moment and the thread.
+    let call = |part: &Part| (part.piece.origin.at, part.piece.origin.tid);
+    let released: BTreeSet<(Nanos, Tid)> = parts
+        .iter()
+        .filter(|part| {
+            matches!(
+                part.kind,
+                Kind::Discarded | Kind::Overlaid | Kind::LazilyFreed
+            )
+        })
+        .map(call)
+        .collect();
+    for part in &mut parts {
+        let maps_ahead = allocators::by_name(&part.owner.0).is_some_and(|a| a.maps_ahead);
+        part.ahead = maps_ahead
+            && part.kind == Kind::Live
+            && matches!(part.piece.origin.how, Provenance::Call(_))
+            && released.contains(&call(part));
+    }
+    parts
+}
+
+fn part(registry: &Registry<'_>, span: Span, piece: &Piece) -> Part {
+    let (owner, basis) = registry.owner(span, piece);
+    let kind = kind(registry, &owner, piece);
+    Part {
+        span,
+        piece: *piece,
+        owner,
+        basis,
+        kind,
+        fresh: matches!(
+            piece.origin.how,
+            Provenance::Call(_) | Provenance::StackGrowth | Provenance::Found
+        ),
+        ahead: false,
+    }
+}
+
+fn kind(registry: &Registry<'_>, owner: &Owner, piece: &Piece) -> Kind {
+    let names = registry.evidence.space.names();
+    match piece.backing {
+        _ if *owner == Owner::STACKS => Kind::Stack,
+        _ if *owner == Owner::KERNEL || *owner == Owner::LOADER => Kind::Other,
+        Backing::Special(_) => Kind::Other,
+        Backing::Stack => Kind::Stack,
+        Backing::File { file, .. } => {
+            if is_shared_memory(names.file(file).name.as_deref(), piece) {
+                Kind::Other
+            } else {
+                Kind::File
+            }
+        }
+        Backing::Anonymous | Backing::Heap => match piece.content {
+            Content::Unknown => Kind::Live,
+            Content::NeverAccessible => Kind::Reserved,
+            Content::Overlaid { .. } => Kind::Overlaid,
+            Content::Discarded { .. } => Kind::Discarded,
+            Content::LazilyFreed { .. } => Kind::LazilyFreed,
+        },
+    }
+}

@@ -1,0 +1,151 @@
+//! Flows by owner: what the space summed by call site, and whose that is.
+
+use std::collections::HashMap;
+
+use super::{Case, Part};
+use crate::{
+    attribute::{
+        Owner,
+        allocators::{self, Allocator},
+        caller::Caller,
+        explanation::Confidence,
+        owner::{Basis, Registry},
+        text,
+    },
+    event::Syscall,
+    space::{
+        flow::{Flow, Source, SourceKind},
+        piece::{Backing, Provenance},
+    },
+    units::Bytes,
+};
+
+/// Every flow with its owner.
+pub fn by_owner(registry: &Registry<'_>, parts: &[Part]) -> Vec<(Source, Flow, Owner)> {
+    // Parts that are still there name the owner of their source, if they agree.
+    let mut known: HashMap<Source, Option<&Owner>> = HashMap::new();
+    for part in parts {
+        let agreed = known.entry(source(part)).or_insert(Some(&part.owner));
+        if *agreed != Some(&part.owner) {
+            *agreed = None;
+        }
+    }
+    let flows = registry.evidence.space.flows().iter();
+    flows
+        .map(|(source, flow)| {
+            let owner = match known.get(source) {
+                Some(Some(owner)) => (*owner).clone(),
+                _ => owner_by_site(registry, source),
+            };
+            (*source, *flow, owner)
+        })
+        .collect()
+}
+
+fn source(part: &Part) -> Source {
+    let piece = &part.piece;
+    let kind = match piece.backing {
+        Backing::Anonymous if piece.traits.stack => SourceKind::ThreadStack,
+        Backing::Anonymous => SourceKind::Anonymous,
+        Backing::Heap => SourceKind::Heap,
+        Backing::Stack => SourceKind::Stack,
+        Backing::File { .. } | Backing::Special(_) => SourceKind::File,
+    };
+    Source {
+        how: piece.origin.how,
+        site: piece.origin.site,
+        kind,
+    }
+}
+
+fn owner_by_site(registry: &Registry<'_>, source: &Source) -> Owner {
+    match source.kind {
+        SourceKind::ThreadStack | SourceKind::Stack => return Owner::STACKS,
+        SourceKind::File if source.how == Provenance::Call(Syscall::Shmat) => {
+            return Owner::APPLICATION;
+        }
+        SourceKind::File => return Owner::FILES,
+        SourceKind::Anonymous | SourceKind::Heap => {}
+    }
+    match registry.caller(source.site) {
+        Caller::Allocator(allocator, _) => Owner::named(allocator.name),
+        Caller::Loader(_) => Owner::LOADER,
+        Caller::Threads(_) => Owner::STACKS,
+        Caller::Code(_) => Owner::APPLICATION,
+        Caller::Undecided(_) | Caller::Unknown => Owner::UNKNOWN,
+    }
+}
+
+impl Case<'_> {
+    /// The sum of an owner's flows of some sort.
+    pub fn flow(&self, owner: &Owner, sort: impl Fn(&Source, &Flow) -> bool) -> Flow {
+        let mut sum = Flow::default();
+        for (source, flow, whose) in &self.flows {
+            if whose == owner && sort(source, flow) {
+                sum.calls += flow.calls;
+                sum.mapped += flow.mapped;
+                sum.unmapped += flow.unmapped;
+                sum.discarded += flow.discarded;
+                sum.discards += flow.discards;
+            }
+        }
+        sum
+    }
+
+    /// Signs of each allocator's use: its calls, and memory that is or looks like its own.
+    pub fn uses(&self) -> Vec<allocators::Use> {
+        self.owning_allocators()
+            .into_iter()
+            .map(|(allocator, owner)| self.uses_of(allocator, &owner))
+            .collect()
+    }
+
+    fn uses_of(&self, allocator: &'static Allocator, owner: &Owner) -> allocators::Use {
+        let mut evidence = Vec::new();
+        let mut confidence = Confidence::Low;
+        for syscall in [Syscall::Mmap, Syscall::Brk, Syscall::Mremap] {
+            let seen = |source: &Source, flow: &Flow| {
+                let by_site = matches!(self.callers.get(source.site.0 as usize), Some(Caller::Allocator(..)));
+                source.how == Provenance::Call(syscall) && by_site && flow.calls > 0
+            };
+            let flow = self.flow(owner, seen);
+            if flow.calls == 0 {
+                continue;
+            }
+            confidence = Confidence::High;
+            let place = self
+                .flows
+                .iter()
+                .find(|(source, flow, whose)| whose == owner && seen(source, flow))
+                .and_then(|(source, ..)| self.place(source.site));
+            evidence.push(format!(
+                "{} ({}) from its code{}",
+                text::count(flow.calls, &format!("{syscall} call")),
+                flow.mapped,
+                place.map_or_else(String::new, |place| format!(", e.g. {place}"))
+            ));
+        }
+        let mut named = Bytes(0);
+        let mut alike = Bytes(0);
+        for part in self.parts_of(owner) {
+            match part.basis {
+                Basis::Name => named += part.span.len(),
+                Basis::Looks(_) => alike += part.span.len(),
+                Basis::Kind | Basis::Site | Basis::Nothing => continue,
+            }
+            confidence = confidence.max(part.basis.confidence());
+        }
+        if named.0 > 0 {
+            evidence.push(format!("{named} bears a name that it gives to its memory"));
+        }
+        if alike.0 > 0 {
+            evidence.push(format!("{alike} of unseen origin looks like its memory"));
+        }
+        allocators::Use {
+            allocator,
+            bytes: self.parts_of(owner).map(|part| part.span.len()).sum(),
+            confidence,
+            evidence,
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What attribution says: plain, serialisable, ready for any view.
+
+use serde::Serialize;
+
+use super::Owner;
+use crate::{
+    event::Syscall,
+    units::{Bytes, Span},
+};
+
+/// The explanation of one process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// Every byte of VmSize, exactly once.
+    pub ledger: Vec<LedgerRow>,
+    /// Allocators in the process.
+    pub allocators: Vec<AllocatorFound>,
+    /// Who mapped and released how much since the attach, largest growth first.
+    pub growth: Vec<GrowthRow>,
+    /// Why bytes are still there, largest first.
+    pub findings: Vec<Finding>,
+    /// The answer in one sentence.
+    pub verdict: Verdict,
+    /// Who owns each piece of the address space, in order of address.
+    #[serde(skip)]
+    pub owners: Vec<(Span, Owner)>,
+}
+
+/// An amount of VmSize with one owner and one state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LedgerRow {
+    /// Whose.
+    pub owner: Owner,
+    /// In what state.
+    pub state: State,
+    /// How much.
+    pub bytes: Bytes,
+    /// How much of it is in memory, if that can be told.
+    pub resident: Option<Bytes>,
+}
+
+/// The state of bytes of VmSize.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// In use by the application, or freed and cached by the allocator: calls cannot tell.
+    LiveOrCached,
+    /// Pages given back to the kernel, address space kept.
+    ReleasedButRetained,
+    /// Address space that was never accessible.
+    Reserved,
+    /// Mapped by an allocator beyond what it was using.
+    OverMapped,
+    /// Offered to the kernel by `MADV_FREE`; resident until it takes them.
+    LazilyFreed,
+    /// A file's pages, program and libraries included.
+    File,
+    /// A thread's stack.
+    Stack,
+    /// None of these.
+    Other,
+}
+
+/// How sure a statement is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    /// A hint; other explanations are as good.
+    Low,
+    /// The best explanation; others are possible.
+    Medium,
+    /// Direct evidence.
+    High,
+}
+
+/// An allocator in the process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AllocatorFound {
+    /// Lower-case name; equals the [`Owner`] of its bytes.
+    pub name: String,
+    /// How sure it is that the process uses it.
+    pub confidence: Confidence,
+    /// What says so.
+    pub evidence: Vec<String>,
+}
+
+/// What one owner did to VmSize since the attach.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GrowthRow {
+    /// Whose bytes.
+    pub owner: Owner,
+    /// Mapped.
+    pub mapped: Bytes,
+    /// Unmapped again.
+    pub unmapped: Bytes,
+    /// Given back by advice, address space kept; counted each time.
+    pub discarded: Bytes,
+    /// The calls that mapped: which, how often, how much.
+    pub calls: Vec<(Syscall, u64, Bytes)>,
+}
+
+/// A reason why bytes are still there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Which reason: a stable identifier, listed in `docs/reasons.md`.
+    pub reason: &'static str,
+    /// Whose bytes.
+    pub owner: Owner,
+    /// How many.
+    pub bytes: Bytes,
+    /// How sure.
+    pub confidence: Confidence,
+    /// One sentence.
+    pub summary: String,
+    /// Calls, ranges, settings, figures.
+    pub evidence: Vec<String>,
+    /// What it cannot exclude; empty if nothing.
+    pub cannot_exclude: String,
+    /// What would change it, and at what price.
+    pub remedy: String,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Which answer.
+    pub code: VerdictCode,
+    /// The answer in words.
+    pub summary: String,
+    /// How sure.
+    pub confidence: Confidence,
+}
+
+/// The answers there are. Documented in `docs/verdicts.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerdictCode {
+    /// VmSize grew and (nearly) all of it was given back.
+    Shrank,
+    /// An allocator gave pages back and keeps the address space.
+    RetainedByAllocator,
+    /// Pages were given back by something that is no known allocator; address space kept.
+    PurgedNotUnmapped,
+    /// Free memory in the brk heap lies below a chunk in use.
+    HeapTopPinned,
+    /// Address space reserved for per-thread arenas.
+    ArenaReserve,
+    /// No call gave the bytes back: in use, or cached by the allocator.
+    NotReleased,
+    /// VmSize did not grow.
+    NoGrowth,
+    /// Several reasons, none of which explains most of it.
+    Mixed,
+    /// The evidence does not carry an answer.
+    Inconclusive,
+}

@@ -1,0 +1,195 @@
+//! Places in an address space that tell whose the memory there is, although no call was
+//! seen: the program's .bss, threads' stacks, arenas of glibc, unreserved mappings.
+
+use super::{
+    allocators::{Allocator, glibc},
+    caller::Caller,
+    evidence::Evidence,
+};
+use crate::{
+    space::piece::{Backing, Piece, Provenance},
+    units::{Addr, Span},
+};
+
+/// A thread's stack as glibc makes it by default, without its guard.
+const DEFAULT_STACK: u64 = 8 << 20;
+
+/// The places found.
+#[derive(Default)]
+pub struct Landmarks {
+    bss: Vec<Span>,
+    stacks: Vec<Span>,
+    arenas: Vec<Span>,
+    unreserved: Vec<Span>,
+    /// Who was seen to move the heap's end.
+    pub heap_callers: HeapCallers,
+}
+
+/// Who was seen to move the heap's end.
+#[derive(Clone, Copy, Default)]
+pub enum HeapCallers {
+    /// Nobody.
+    #[default]
+    Unseen,
+    /// One allocator.
+    One(&'static Allocator),
+    /// Others too, or somebody else.
+    Mixed,
+}
+
+impl Landmarks {
+    /// Looks for them.
+    pub fn survey(evidence: &Evidence<'_>, callers: &[Caller]) -> Self {
+        let pieces: Vec<(Span, &Piece)> = evidence.space.pieces().collect();
+        let residency = evidence.residency.unwrap_or_default();
+        let mut unreserved: Vec<Span> = residency
+            .iter()
+            .filter(|vma| vma.no_reserve)
+            .map(|vma| vma.span)
+            .collect();
+        unreserved.sort();
+        Self {
+            bss: bss(evidence, &pieces),
+            stacks: stacks(evidence, &pieces),
+            arenas: arenas(&pieces),
+            unreserved,
+            heap_callers: heap_callers(&pieces, callers),
+        }
+    }
+
+    /// Whether memory is a .bss: zeroes that follow a program's or library's data.
+    pub fn is_bss(&self, span: Span) -> bool {
+        covers(&self.bss, span)
+    }
+
+    /// Whether it looks like a thread's stack or its guard.
+    pub fn is_thread_stack(&self, span: Span) -> bool {
+        covers(&self.stacks, span)
+    }
+
+    /// Whether it lies in what looks like a heap of an arena of glibc's.
+    pub fn is_arena(&self, span: Span) -> bool {
+        covers(&self.arenas, span)
+    }
+
+    /// Whether `/proc/<pid>/smaps` calls it unreserved.
+    pub fn is_unreserved(&self, span: Span) -> bool {
+        covers(&self.unreserved, span)
+    }
+}
+
+/// Whether one of these sorted, disjoint spans holds all of `span`.
+fn covers(spans: &[Span], span: Span) -> bool {
+    let after = spans.partition_point(|candidate| candidate.start <= span.start);
+    after > 0 && spans[after - 1].end >= span.end
+}
+
+/// Zeroes the kernel placed behind a file's data at `execve`, and those behind the data of
+/// the program itself: nothing else is placed there by itself.
+fn bss(evidence: &Evidence<'_>, pieces: &[(Span, &Piece)]) -> Vec<Span> {
+    let programs: Vec<_> = evidence
+        .modules
+        .iter()
+        .filter(|module| module.is_program)
+        .map(|module| module.file)
+        .collect();
+    let mut found = Vec::new();
+    for pair in pieces.windows(2) {
+        let [(before, data), (span, piece)] = pair else {
+            continue;
+        };
+        let Backing::File { file, .. } = data.backing else {
+            continue;
+        };
+        let unseen = match piece.origin.how {
+            Provenance::Exec => true,
+            Provenance::PreExisting => programs.contains(&file),
+            _ => false,
+        };
+        let adjacent = before.end == span.start && piece.backing == Backing::Anonymous;
+        if adjacent && unseen && !data.shared && data.prot.write {
+            found.push(*span);
+        }
+    }
+    found
+}
+
+/// Exactly 8 MiB behind exactly one inaccessible page, both older than the attach.
+fn stacks(evidence: &Evidence<'_>, pieces: &[(Span, &Piece)]) -> Vec<Span> {
+    let page = evidence.space.page().0;
+    let old = |piece: &Piece| {
+        piece.origin.how == Provenance::PreExisting && piece.backing == Backing::Anonymous
+    };
+    let mut found = Vec::new();
+    for pair in pieces.windows(2) {
+        let [(guard, below), (span, piece)] = pair else {
+            continue;
+        };
+        let guarded = old(below) && below.prot.is_none() && guard.len().0 == page;
+        let sized = old(piece) && piece.prot.write && span.len().0 == DEFAULT_STACK;
+        if guarded && sized && guard.end == span.start {
+            found.push(Span::between(guard.start, span.end));
+        }
+    }
+    found
+}
+
+/// Windows of 64 MiB at a multiple of 64 MiB, accessible at the beginning and reserved
+/// up to the end, older than the attach.
+fn arenas(pieces: &[(Span, &Piece)]) -> Vec<Span> {
+    let mut found = Vec::new();
+    for (index, (span, _)) in pieces.iter().enumerate() {
+        if !span.start.0.is_multiple_of(glibc::ARENA_HEAP) {
+            continue;
+        }
+        let window = Span::new(span.start, glibc::ARENA_HEAP);
+        if fills_as_arena(&pieces[index..], window) {
+            found.push(window);
+        }
+    }
+    found
+}
+
+fn fills_as_arena(pieces: &[(Span, &Piece)], window: Span) -> bool {
+    let mut cursor: Addr = window.start;
+    let mut reserved = false;
+    for (span, piece) in pieces {
+        let fits = span.start == cursor
+            && span.end <= window.end
+            && piece.backing == Backing::Anonymous
+            && piece.origin.how == Provenance::PreExisting
+            && (piece.prot.is_none() || piece.prot.write && !reserved);
+        if !fits || cursor == window.start && piece.prot.is_none() {
+            return false;
+        }
+        reserved |= piece.prot.is_none();
+        cursor = span.end;
+        if cursor == window.end {
+            return reserved;
+        }
+    }
+    false
+}
+
+fn heap_callers(pieces: &[(Span, &Piece)], callers: &[Caller]) -> HeapCallers {
+    let mut seen = HeapCallers::Unseen;
+    for (_, piece) in pieces {
+        if piece.backing != Backing::Heap {
+            continue;
+        }
+        let caller = callers.get(piece.origin.site.0 as usize);
+        seen = match (caller, seen) {
+            (Some(Caller::Allocator(allocator, _)), HeapCallers::Unseen) => {
+                HeapCallers::One(allocator)
+            }
+            (Some(Caller::Allocator(allocator, _)), HeapCallers::One(other))
+                if allocator.name == other.name =>
+            {
+                seen
+            }
+            (Some(Caller::Allocator(..) | Caller::Code(_)), _) => HeapCallers::Mixed,
+            _ => seen,
+        };
+    }
+    seen
+}

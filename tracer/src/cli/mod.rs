@@ -1,0 +1,1 @@
+//! Arguments in, what is meant by them out. Nothing here acts on it.

@@ -1,0 +1,109 @@
+//! Facts about the kernel that runs: its version, its page size, what this process may do.
+
+use std::fmt;
+
+use anyhow::{Context as _, Result};
+
+use crate::units::PageSize;
+
+/// The version of a kernel, as far as features depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Release {
+    /// `6` of `6.1.0-18-amd64`.
+    pub major: u32,
+    /// `1` of `6.1.0-18-amd64`.
+    pub minor: u32,
+}
+
+impl Release {
+    /// Since this kernel maps are not charged to `RLIMIT_MEMLOCK`.
+    pub const MEMLOCK_FREE: Self = Self { major: 5, minor: 11 };
+    /// The oldest kernel with all that the probes cannot do without (the ring buffer is
+    /// of 5.8); none older than this one has been tried.
+    pub const OLDEST: Self = Self { major: 5, minor: 10 };
+
+    /// The version of the running kernel.
+    ///
+    /// # Errors
+    /// `uname` gives something that does not begin with two numbers.
+    pub fn running() -> Result<Self> {
+        let uname = nix::sys::utsname::uname().context("cannot ask for the kernel's version")?;
+        let release = uname.release().to_string_lossy();
+        Self::parse(&release)
+            .with_context(|| format!("cannot read the kernel's version from `{release}`"))
+    }
+
+    fn parse(release: &str) -> Option<Self> {
+        let mut numbers = release.split(|letter: char| !letter.is_ascii_digit());
+        Some(Self {
+            major: numbers.next()?.parse().ok()?,
+            minor: numbers.next()?.parse().ok()?,
+        })
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// The size of a page.
+#[must_use]
+pub fn page_size() -> PageSize {
+    let bytes = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE);
+    let bytes = bytes.ok().flatten().and_then(|size| u64::try_from(size).ok());
+    PageSize(bytes.unwrap_or(4096))
+}
+
+/// A capability that tracing needs, by its number in `include/uapi/linux/capability.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capability {
+    /// Its name, as `setcap` takes it.
+    pub name: &'static str,
+    bit: u32,
+}
+
+impl Capability {
+    /// Stands in for each of the others.
+    const SYS_ADMIN: Self = Self { name: "cap_sys_admin", bit: 21 };
+    /// To load programs and make maps.
+    pub const BPF: Self = Self { name: "cap_bpf", bit: 39 };
+    /// To attach to tracepoints and read kernel memory.
+    pub const PERFMON: Self = Self { name: "cap_perfmon", bit: 38 };
+    /// To read another user's `/proc/<pid>/maps`.
+    pub const SYS_PTRACE: Self = Self { name: "cap_sys_ptrace", bit: 19 };
+}
+
+/// Which of `needed` this process lacks, given the `CapEff` line of `/proc/self/status`.
+#[must_use]
+pub fn missing(effective: u64, needed: &[Capability]) -> Vec<Capability> {
+    let has = |capability: Capability| effective >> capability.bit & 1 == 1;
+    let replaced = |capability: &Capability| {
+        *capability != Capability::SYS_PTRACE && has(Capability::SYS_ADMIN)
+    };
+    let lacks = |capability: &&Capability| !has(**capability) && !replaced(capability);
+    needed.iter().filter(lacks).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_what_distributions_write() {
+        let version = |major, minor| Some(Release { major, minor });
+        assert_eq!(Release::parse("6.1.0-18-amd64"), version(6, 1));
+        assert_eq!(Release::parse("7.3-rc2"), version(7, 3));
+        assert_eq!(Release::parse("5.10.0"), version(5, 10));
+        assert_eq!(Release::parse("linux"), None);
+    }
+
+    #[test]
+    fn administrators_lack_nothing_but_ptrace() {
+        let all = [Capability::BPF, Capability::PERFMON, Capability::SYS_PTRACE];
+        assert_eq!(missing(0, &all), all);
+        assert_eq!(missing(1 << 21, &all), [Capability::SYS_PTRACE]);
+        assert_eq!(missing(u64::MAX, &all), []);
+    }
+}

@@ -1,0 +1,10 @@
+//! Facts about this host and the processes on it, read from files and the kernel.
+//!
+//! Everything that attribution and the model take as arguments is gathered here. What a
+//! file of the target says is data of a stranger: parsed, never trusted, never run.
+
+pub mod btf;
+pub mod clock;
+pub mod kernel;
+pub mod maps;
+pub mod tracefs;

@@ -1,0 +1,14 @@
+//! Explains why a process's virtual memory grew, and why it did not shrink.
+//!
+//! Data flows one way: [`probe`] → [`event`] → [`space`] → [`attribute`] → [`report`] →
+//! [`view`]. [`host`] gathers facts, [`cli`] says what is wanted.
+
+pub mod attribute;
+pub mod cli;
+pub mod event;
+pub mod host;
+pub mod probe;
+pub mod report;
+pub mod space;
+pub mod units;
+pub mod view;

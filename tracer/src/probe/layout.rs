@@ -1,0 +1,49 @@
+//! Where this kernel keeps what the probes read: BTF in, a [`Layout`] out.
+
+use anyhow::{Context as _, Result};
+use tracer_ebpf::Layout;
+
+use crate::host::{btf::Btf, kernel::Release};
+
+/// The first kernel with `bpf_task_pt_regs` and `bpf_get_current_task_btf` for tracing
+/// programs (`kernel/trace/bpf_trace.c`).
+const USER_REGISTERS_SINCE: Release = Release { major: 5, minor: 15 };
+
+/// Resolves every offset.
+///
+/// # Errors
+/// A structure or member that the probes read is not in this kernel's BTF.
+pub fn resolve(btf: &Btf, release: Release) -> Result<Layout> {
+    let offset = |structure, member| btf.member(structure, member).map(|found| found.offset);
+    let rss = btf.member("mm_struct", "rss_stat")?;
+    // An array of per-processor counters since Linux 6.2, before that a structure with an
+    // array of counters.
+    let (rss_first, rss_stride) = match btf.element_size(rss) {
+        Some(size) => (rss.offset + btf.inner(rss, "count")?.offset, size),
+        None => {
+            let counts = btf.inner(rss, "count")?;
+            let size = btf
+                .element_size(counts)
+                .context("the kernel's rss_stat.count is no array")?;
+            (rss.offset + counts.offset, size)
+        }
+    };
+    Ok(Layout {
+        known: 1,
+        user_regs: u32::from(release >= USER_REGISTERS_SINCE),
+        task_mm: offset("task_struct", "mm")?,
+        task_tgid: offset("task_struct", "tgid")?,
+        task_pid: offset("task_struct", "pid")?,
+        task_signal: offset("task_struct", "signal")?,
+        signal_live: offset("signal_struct", "live")?,
+        mm_total_vm: offset("mm_struct", "total_vm")?,
+        mm_stack_vm: offset("mm_struct", "stack_vm")?,
+        mm_brk: offset("mm_struct", "brk")?,
+        mm_start_brk: offset("mm_struct", "start_brk")?,
+        mm_hiwater_rss: offset("mm_struct", "hiwater_rss")?,
+        mm_rss: rss_first,
+        rss_stride,
+        regs_sp: offset("pt_regs", "sp")?,
+        regs_ip: offset("pt_regs", "ip").or_else(|_| offset("pt_regs", "pc"))?,
+    })
+}

@@ -1,0 +1,84 @@
+//! What the kernel side could not deliver: per-processor counters in, sums out.
+
+use std::collections::BTreeMap;
+
+use aya::maps::{MapData, MapError, PerCpuArray};
+use tracer_ebpf::{LOSS_SLOTS, loss};
+
+use crate::event::Syscall;
+
+/// Records lost so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// By what they were about.
+    pub by_cause: BTreeMap<String, u64>,
+    /// By processor.
+    pub by_cpu: Vec<u64>,
+}
+
+impl Losses {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.by_cause.values().sum()
+    }
+}
+
+/// The counters of the kernel side.
+pub struct Counters(PerCpuArray<MapData, u64>);
+
+impl Counters {
+    pub(super) const fn new(map: PerCpuArray<MapData, u64>) -> Self {
+        Self(map)
+    }
+
+    /// Reads all counters. Costs a system call for each traced call: for now and then.
+    pub(super) fn read(&self) -> Result<Losses, MapError> {
+        let mut losses = Losses::default();
+        for slot in slots() {
+            let counts = self.0.get(&slot, 0)?;
+            let sum: u64 = counts.iter().sum();
+            if sum > 0 {
+                *losses.by_cause.entry(cause(slot)).or_default() += sum;
+            }
+            losses.by_cpu.resize(counts.len(), 0);
+            let sums = losses.by_cpu.iter_mut().zip(counts.iter());
+            sums.for_each(|(total, count)| *total += count);
+        }
+        Ok(losses)
+    }
+}
+
+/// The slots that the kernel side can count in.
+fn slots() -> impl Iterator<Item = u32> {
+    let calls = Syscall::ALL.iter().filter_map(|call| call.number());
+    let calls = calls.filter_map(|number| u32::try_from(number).ok());
+    calls
+        .chain([loss::FORK, loss::EXEC, loss::EXIT, loss::IN_FLIGHT, loss::TARGETS])
+        .filter(|slot| *slot < LOSS_SLOTS)
+}
+
+fn cause(slot: u32) -> String {
+    match slot {
+        loss::FORK => "fork".to_owned(),
+        loss::EXEC => "exec".to_owned(),
+        loss::EXIT => "exit".to_owned(),
+        loss::IN_FLIGHT => "too many calls under way".to_owned(),
+        loss::TARGETS => "too many processes".to_owned(),
+        call => Syscall::from_number(u64::from(call))
+            .map_or_else(|| format!("system call {call}"), |call| call.name().to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_has_a_slot_of_its_own() {
+        let all: Vec<_> = slots().collect();
+        let distinct: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(all.len(), distinct.len());
+        assert!(all.len() > Syscall::ALL.len());
+    }
+}

@@ -1,0 +1,15 @@
+//! The kernel's side as seen from user space: programs in, events out. The only user of aya.
+//!
+//! Loads the programs with this kernel's layout, attaches what this kernel has, reads the
+//! ring and the loss counters. What could not be attached is a value, not a log line.
+
+mod attach;
+mod layout;
+mod load;
+mod loss;
+mod ring;
+mod words;
+
+pub use load::{Availability, Options, ProbeError, Probes};
+pub use loss::Losses;
+pub use ring::Ring;

@@ -1,0 +1,139 @@
+//! What views may see: the result of a run, plain and serialisable.
+//!
+//! The JSON document is made from this, so names here are the contract of
+//! `docs/json.md`. Nothing here computes.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::{
+    attribute::{Owner, evidence::Trend, explanation::Explanation},
+    event::Syscall,
+    space::piece::Prot,
+    units::{Bytes, Nanos, Pid, Span},
+};
+
+/// A run: one or several processes.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// In the order in which they came under observation.
+    pub processes: Vec<ProcessReport>,
+    /// What holds for the whole run, and could not be observed.
+    pub notes: Vec<String>,
+}
+
+/// One process.
+#[derive(Clone, Debug)]
+pub struct ProcessReport {
+    /// Who it was.
+    pub target: Target,
+    /// How its observation ended.
+    pub ending: Ending,
+    /// How long it was observed, nanoseconds.
+    pub observed: u64,
+    /// VmSize.
+    pub vm_size: Trend,
+    /// VmSize by the kernel's word at the end.
+    pub kernel_vm_size_at_end: Option<Bytes>,
+    /// RSS.
+    pub rss: Trend,
+    /// What arrived.
+    pub events: EventCounts,
+    /// The model against the kernel.
+    pub reconciliation: Reconciliation,
+    /// The final map, adjacent pieces of equal perms, backing and owner joined.
+    pub mappings: Vec<Mapping>,
+    /// Whose, in what state, and why.
+    pub explanation: Explanation,
+    /// VmSize and RSS over time, thinned to a bounded number of points.
+    pub timeline: Vec<TimelinePoint>,
+    /// What could not be observed of this process, in words.
+    pub notes: Vec<String>,
+}
+
+/// Who was observed.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Target {
+    /// Its process id.
+    pub pid: Pid,
+    /// The name of its main thread.
+    pub comm: String,
+    /// Its executable.
+    pub exe: String,
+    /// Its command line.
+    pub cmdline: Vec<String>,
+}
+
+/// How the observation of a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// It still ran.
+    StillRunning,
+    /// It ended; the figures are those of its last moment.
+    Exited,
+}
+
+/// What arrived of the calls of a process.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct EventCounts {
+    /// Events received.
+    pub received: u64,
+    /// Events that the kernel side counted as lost (of the whole run: it cannot tell whose).
+    pub lost: u64,
+    /// By call.
+    pub by_call: BTreeMap<Syscall, CallCount>,
+}
+
+/// How often a call was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CallCount {
+    /// Made, failed ones included.
+    pub calls: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Bytes mapped, unmapped, advised, … by those that did not fail.
+    pub bytes: Bytes,
+}
+
+/// The model held against the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Reconciliation {
+    /// Comparisons made.
+    pub checks: u64,
+    /// Comparisons that failed.
+    pub mismatches: u64,
+    /// Times the model was taken anew from the kernel.
+    pub resyncs: u64,
+    /// Model minus kernel at the end, bytes.
+    pub drift_bytes: i64,
+}
+
+/// A line of the final map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// The addresses.
+    pub span: Span,
+    /// `rwx`.
+    pub prot: Prot,
+    /// `s` rather than `p`.
+    pub shared: bool,
+    /// `anonymous`, `heap`, `stack`, `file`, `shared-memory`, `special`.
+    pub kind: &'static str,
+    /// Whose.
+    pub owner: Owner,
+    /// As the last column of `/proc/<pid>/maps`.
+    pub name: String,
+}
+
+/// VmSize and RSS at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct TimelinePoint {
+    /// When.
+    pub at: Nanos,
+    /// VmSize by the model.
+    pub vm_size: Bytes,
+    /// RSS by the kernel's counters.
+    pub rss: Option<Bytes>,
+}

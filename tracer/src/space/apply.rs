@@ -1,0 +1,101 @@
+//! Which change each call makes. Failed calls change nothing but where it says so.
+
+use super::{
+    Space,
+    effect::{Doubt, Effect},
+};
+use crate::{
+    event::{Call, Errno, Event, EventKind, Request},
+    units::Span,
+};
+
+impl Space {
+    /// Applies a call event (others change nothing here).
+    ///
+    /// `madvise` of another process (with a `target`) is that process's to apply.
+    pub fn apply(&mut self, event: &Event) -> Effect {
+        let EventKind::Call(call) = &event.kind else {
+            return Effect::default();
+        };
+        self.latest = self.latest.max(event.exited);
+        let before = self.vm_size();
+        let mut effect = match call.outcome {
+            Ok(result) => self.succeeded(event, call, result),
+            Err(errno) => self.failed(event, call, errno),
+        };
+        effect.mapped = self.vm_size() - before;
+        effect.unmapped = before - self.vm_size();
+        effect
+    }
+
+    fn succeeded(&mut self, event: &Event, call: &Call, result: u64) -> Effect {
+        match &call.request {
+            Request::Map { .. } => self.map_memory(event, call, result),
+            &Request::Unmap(span) => self.unmap(event, span),
+            &Request::Brk { wanted, before } => self.brk(event, call, (wanted, before), result),
+            &Request::Remap {
+                old,
+                new_len,
+                flags,
+            } => self.remap(event, call, (old, new_len, flags), result),
+            &Request::Protect { span, prot } => self.protect(event, span, prot),
+            Request::Advise {
+                target: None,
+                spans,
+                advice,
+            } => self.advise(event, call, spans, *advice),
+            &Request::Attach { flags, grown, .. } => {
+                self.attach(event, call, result, (flags, grown))
+            }
+            &Request::Detach(addr) | &Request::RingDestroy(addr) => self.detach(event, addr),
+            &Request::RemapFile { span, offset } => self.remap_file(event, span, offset),
+            Request::Name { span, name } => self.name(event, *span, name.as_deref()),
+            &Request::Lock { span, lock } => self.lock(event, span, lock),
+            &Request::LockAll { flags } => self.lock_all(event, flags),
+            &Request::RingSetup { ring, grown } => self.ring_setup(event, call, ring, grown),
+            &Request::ShadowStack { len } => self.shadow_stack(event, call, result, len),
+            Request::Advise {
+                target: Some(_), ..
+            }
+            | Request::Task => Effect::default(),
+        }
+    }
+
+    fn failed(&mut self, event: &Event, call: &Call, errno: Errno) -> Effect {
+        match &call.request {
+            &Request::Protect { span, prot } => self.protect_failed(event, span, prot, errno),
+            // `madvise_walk_vmas` goes on behind a hole and tells of it at the end.
+            Request::Advise {
+                target: None,
+                spans,
+                advice,
+            } if errno == Errno::ENOMEM => Effect {
+                doubt: None,
+                ..self.advise(event, call, spans, *advice)
+            },
+            // Without `CONFIG_ANON_VMA_NAME` every naming fails with EINVAL; the name
+            // tells as much. ENOMEM is a hole, as with `madvise`.
+            Request::Name { span, name } if [Errno::EINVAL, Errno::ENOMEM].contains(&errno) => {
+                Effect {
+                    doubt: None,
+                    ..self.name(event, *span, name.as_deref())
+                }
+            }
+            _ => Effect::default(),
+        }
+    }
+
+    /// The effect of a call on bytes that must all be mapped, as it succeeded.
+    pub(super) fn on_mapped(&self, span: Span) -> Effect {
+        Effect {
+            concerned: span.len(),
+            doubt: self.doubt_holes(span),
+            ..Effect::default()
+        }
+    }
+
+    /// The kernel would have refused a range with holes: a hole is the model's lack.
+    fn doubt_holes(&self, span: Span) -> Option<Doubt> {
+        (!self.holes(span).is_empty()).then_some(Doubt::UnknownRange(span))
+    }
+}

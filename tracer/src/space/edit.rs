@@ -1,0 +1,178 @@
+//! The steps that calls are made of: what comes and goes is counted here and nowhere else.
+
+use super::{
+    Space,
+    intervals::Pieces,
+    names::InUse,
+    ordering::concerns,
+    piece::{Backing, Content, FileId, Origin, Piece, Prot, Provenance, SiteId, Traits},
+};
+use crate::{
+    event::{Call, Event},
+    units::{Addr, Bytes, Nanos, Span},
+};
+
+/// User addresses have no more bits; above them arm64 and x86 may carry tags, which the
+/// kernel strips from the ranges it is given (`untagged_addr`).
+const ADDRESS: u64 = (1 << 56) - 1;
+
+/// What the bytes are worth that a creation takes the place of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    /// It may be given occupied addresses (`MAP_FIXED`): they are unmapped by it.
+    Occupied,
+    /// It is given free addresses: another call released them.
+    Free,
+}
+
+impl Space {
+    /// A range that a call was given: start rounded down, length up, as the kernel does.
+    pub(super) fn range(&self, start: Addr, len: u64) -> Span {
+        self.placed(start.0 & ADDRESS, len)
+    }
+
+    /// A range that the kernel gave.
+    pub(super) fn placed(&self, start: u64, len: u64) -> Span {
+        let start = self.page.down(start);
+        let end = self.page.down(start.saturating_add(self.page.up(len)));
+        Span::between(Addr(start), Addr(end))
+    }
+
+    /// The origin of what a call maps: `mapped` bytes in all.
+    pub(super) fn origin(&mut self, event: &Event, call: &Call, mapped: Bytes) -> Origin {
+        let site = match &call.callers {
+            Some(top) => {
+                self.code.refresh(&self.map);
+                self.sites.site(top, &self.code)
+            }
+            None => SiteId::default(),
+        };
+        Origin {
+            how: Provenance::Call(call.syscall),
+            site,
+            tid: event.tid,
+            at: event.exited,
+            mapped,
+        }
+    }
+
+    /// Anonymous private bytes that may be read and written: the plainest piece.
+    pub(super) fn plain(&self, origin: Origin) -> Piece {
+        Piece {
+            prot: Prot::from_bits(3),
+            shared: false,
+            backing: Backing::Anonymous,
+            traits: Traits {
+                locked: self.locks_future,
+                ..Traits::default()
+            },
+            origin,
+            placed: origin.at,
+            content: Content::Unknown,
+            name: None,
+        }
+    }
+
+    /// A file that only a reading of the kernel's map can name.
+    pub(super) fn unnamed_file(&mut self) -> FileId {
+        self.make_room();
+        self.names.unnamed_file()
+    }
+
+    /// Frees the ids of names that are in use no more, now and then.
+    pub(super) fn make_room(&mut self) {
+        if !self.names.is_crowded() {
+            return;
+        }
+        let mut used = InUse::default();
+        let mapped = self.map.iter().map(|(_, piece)| piece);
+        for piece in mapped.chain(self.outstanding.pieces()) {
+            if let Backing::File { file, .. } | Backing::Special(file) = piece.backing {
+                used.files.insert(file);
+            }
+            used.names.extend(piece.name);
+        }
+        let sites = self.sites.iter().flatten();
+        used.files.extend(sites.map(|address| address.file));
+        self.names.sweep(&used);
+    }
+
+    /// Makes room for what a call left at `exited` placed. Gives what was there.
+    pub(super) fn clear(&mut self, span: Span, over: Over, exited: Nanos) -> Pieces {
+        let old = self.map.take(span, |_| true);
+        for (span, piece) in &old {
+            self.flows.of(piece).unmapped += span.len();
+            if over == Over::Free {
+                self.outstanding.note(*span, *piece, exited);
+            }
+        }
+        old
+    }
+
+    /// Puts new bytes where nothing is.
+    pub(super) fn put(&mut self, span: Span, piece: Piece) {
+        // Flows count since the attach: what was there before it did not come.
+        if !matches!(
+            piece.origin.how,
+            Provenance::PreExisting | Provenance::Exec
+        ) {
+            self.flows.of(&piece).mapped += span.len();
+        }
+        self.map.put(span, piece);
+    }
+
+    /// Places the one new mapping of a call.
+    pub(super) fn place(&mut self, span: Span, over: Over, piece: Piece) {
+        self.clear(span, over, piece.origin.at);
+        self.put(span, piece);
+        self.flows.of(&piece).calls += 1;
+    }
+
+    /// Takes away the bytes in a span that a call entered at `entered` can be about.
+    pub(super) fn release(&mut self, span: Span, entered: Nanos) {
+        self.release_where(span, entered, |_| true);
+    }
+
+    /// The same for those of them that `wanted` picks.
+    pub(super) fn release_where(
+        &mut self,
+        span: Span,
+        entered: Nanos,
+        wanted: impl Fn(&Piece) -> bool,
+    ) {
+        self.outstanding.settle(span, entered);
+        let gone = self
+            .map
+            .take(span, |piece| concerns(entered, piece) && wanted(piece));
+        for (span, piece) in gone {
+            self.flows.of(&piece).unmapped += span.len();
+        }
+    }
+
+    /// Changes the bytes in a span that a call entered at `entered` can be about.
+    pub(super) fn update(&mut self, span: Span, entered: Nanos, change: impl Fn(&mut Piece)) {
+        self.map.update(span, |_, piece| {
+            concerns(entered, piece).then(|| {
+                let mut piece = *piece;
+                change(&mut piece);
+                piece
+            })
+        });
+    }
+
+    /// The parts of a span where nothing is, in order of address.
+    pub(super) fn holes(&self, span: Span) -> Vec<Span> {
+        let mut holes = Vec::new();
+        let mut reached = span.start;
+        for (run, _) in self.map.overlapping(span) {
+            if reached < run.start {
+                holes.push(Span::between(reached, run.start));
+            }
+            reached = run.end;
+        }
+        if reached < span.end {
+            holes.push(Span::between(reached, span.end));
+        }
+        holes
+    }
+}

@@ -1,0 +1,51 @@
+//! A reading of the kernel's map, and whether calls went on meanwhile.
+
+use crate::{
+    event::{Event, EventKind},
+    space::vma::Vma,
+    units::{Bytes, Nanos},
+};
+
+/// The kernel's map of a process, read between two moments.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// Its lines.
+    pub vmas: Vec<Vma>,
+    /// When the reading began.
+    pub begun: Nanos,
+    /// When it ended.
+    pub ended: Nanos,
+    /// VmSize, read in between.
+    pub vm_size: Bytes,
+    /// `VmStk`: stacks that grow, read in between.
+    pub stack: Bytes,
+}
+
+/// What became of a reading that was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// No call was under way: the model is exact from here on.
+    Exact,
+    /// Calls were under way and were replayed onto it.
+    Replayed,
+    /// Refused: calls were under way, another one may not be disturbed.
+    Disturbed,
+    /// The model has a reading already.
+    NotNeeded,
+}
+
+impl Reading {
+    /// Whether none of the calls can have changed the map while it was read.
+    #[must_use]
+    pub fn is_quiet(&self, calls: &[Event]) -> bool {
+        !calls.iter().any(|event| {
+            let EventKind::Call(call) = &event.kind else {
+                return false;
+            };
+            !call.syscall.is_task_call()
+                && call.outcome.is_ok()
+                && event.entered <= self.ended
+                && event.exited >= self.begun
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! The model's VmSize held against the kernel's: figures in, judgements out.
+//!
+//! Only quiet events are judged: their figures contain this event and all before it, and
+//! nothing else. Growth without a call that equals the growth of the kernel's `stack_vm`
+//! is the stack's. Another difference is believed at the second quiet event in a row,
+//! because a stack may grow between the kernel's two figures being read.
+
+use crate::{
+    event::{Event, KernelFigures},
+    report::Reconciliation,
+    space::effect::Difference,
+    units::Bytes,
+};
+
+/// How many mismatches are kept in words.
+const MOST_DETAILS: usize = 8;
+
+/// Compares, counts and remembers.
+#[derive(Clone, Debug, Default)]
+pub struct Reconciler {
+    sums: Reconciliation,
+    stack: Option<Bytes>,
+    suspect: bool,
+    details: Vec<String>,
+}
+
+/// What a comparison found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// Equal to the byte.
+    Agrees,
+    /// The stack grew by this much, without a call.
+    StackGrew(Bytes),
+    /// Different; the next comparison decides.
+    Suspect,
+    /// Different again: the map is to be read anew.
+    Differs,
+}
+
+impl Reconciler {
+    /// The figures that the space begins with.
+    pub(super) const fn begin(&mut self, figures: KernelFigures) {
+        self.stack = Some(figures.stack);
+    }
+
+    /// The map was read: earlier figures are of no use any more.
+    pub(super) const fn restart(&mut self) {
+        self.suspect = false;
+        self.stack = None;
+    }
+
+    pub(super) fn judge(
+        &mut self,
+        kernel: &KernelFigures,
+        model: Bytes,
+        event: &Event,
+    ) -> Judgement {
+        self.sums.checks += 1;
+        let stack_growth = kernel.stack - self.stack.unwrap_or(kernel.stack);
+        self.stack = Some(kernel.stack);
+        if kernel.vm_size == model {
+            self.suspect = false;
+            return Judgement::Agrees;
+        }
+        let growth = kernel.vm_size - model;
+        if growth > Bytes(0) && growth == stack_growth {
+            self.suspect = false;
+            return Judgement::StackGrew(growth);
+        }
+        if !self.suspect {
+            self.suspect = true;
+            return Judgement::Suspect;
+        }
+        self.mismatch(format!(
+            "VmSize was {} by the model and {} by the kernel after an event of thread {} at {} ns",
+            model.0, kernel.vm_size.0, event.tid, event.exited.0
+        ));
+        Judgement::Differs
+    }
+
+    /// Whether growth without a call is the stack's, by `VmStk` of a reading. Without an
+    /// earlier figure the stack is believed: nothing else grows without a call.
+    pub(super) fn stack_grew(&mut self, stack: Bytes, growth: Bytes) -> bool {
+        let before = self.stack.replace(stack);
+        before.is_none_or(|before| stack - before == growth)
+    }
+
+    /// The whole map was compared.
+    pub(super) fn verified(&mut self, differences: &[Difference]) {
+        self.sums.checks += 1;
+        self.suspect = false;
+        self.stack = None;
+        if let Some(first) = differences.first() {
+            self.mismatch(format!("{} (of {} differences)", describe(first), differences.len()));
+            self.sums.resyncs += 1;
+        }
+    }
+
+    /// The model was taken anew from the kernel.
+    pub(super) fn healed(&mut self, differences: &[Difference]) {
+        self.sums.resyncs += 1;
+        if let Some(first) = differences.first() {
+            self.detail(format!("read anew: {}", describe(first)));
+        }
+    }
+
+    /// The sums so far.
+    #[must_use]
+    pub const fn sums(&self) -> Reconciliation {
+        self.sums
+    }
+
+    /// The first mismatches in words.
+    #[must_use]
+    pub fn details(&self) -> &[String] {
+        &self.details
+    }
+
+    fn mismatch(&mut self, detail: String) {
+        self.sums.mismatches += 1;
+        self.detail(detail);
+    }
+
+    fn detail(&mut self, detail: String) {
+        if self.details.len() < MOST_DETAILS {
+            self.details.push(detail);
+        }
+    }
+}
+
+fn describe(difference: &Difference) -> String {
+    let side = |vma: &Option<crate::space::vma::Vma>| match vma {
+        Some(vma) => {
+            let sharing = if vma.shared { 's' } else { 'p' };
+            format!("{}{sharing} {}", vma.prot, vma.name).trim_end().to_owned()
+        }
+        None => "nothing".to_owned(),
+    };
+    format!(
+        "at {}-{} the model has {}, the kernel {}",
+        difference.span.start,
+        difference.span.end,
+        side(&difference.model),
+        side(&difference.kernel)
+    )
+}

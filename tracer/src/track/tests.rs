@@ -1,0 +1,158 @@
+//! Readings that race with calls, stacks that grow, models that go wrong.
+
+use super::*;
+use crate::{
+    event::{Call, Request, Syscall},
+    space::{piece::Prot, vma::Vma},
+    units::{Addr, MmId, Pid, Span, Tid},
+};
+
+const PAGE: PageSize = PageSize(4096);
+
+fn event(at: u64, kernel: Option<u64>, syscall: Syscall, outcome: u64, request: Request) -> Event {
+    Event {
+        pid: Pid(1),
+        tid: Tid(1),
+        entered: Nanos(at),
+        exited: Nanos(at + 1),
+        kernel: kernel.map(|pages| KernelFigures {
+            mm: MmId(1),
+            vm_size: PAGE.pages(pages),
+            ..KernelFigures::default()
+        }),
+        quiet: true,
+        kind: EventKind::Call(Call {
+            syscall,
+            args: [0; 6],
+            outcome: Ok(outcome),
+            request,
+            callers: None,
+        }),
+    }
+}
+
+fn map(at: u64, kernel: Option<u64>, start: u64, pages: u64) -> Event {
+    let len = pages * PAGE.0;
+    let request = Request::Map { len, prot: 3, flags: 0x22, fd: None, offset: 0 };
+    event(at, kernel, Syscall::Mmap, start, request)
+}
+
+fn unmap(at: u64, kernel: Option<u64>, start: u64, pages: u64) -> Event {
+    let span = Span::new(Addr(start), pages * PAGE.0);
+    event(at, kernel, Syscall::Munmap, 0, Request::Unmap(span))
+}
+
+fn line(start: u64, pages: u64, name: &str) -> Vma {
+    Vma {
+        span: Span::new(Addr(start), pages * PAGE.0),
+        prot: Prot { read: true, write: true, exec: false },
+        shared: false,
+        offset: 0,
+        device: 0,
+        inode: 0,
+        name: name.to_owned(),
+    }
+}
+
+fn reading(begun: u64, ended: u64, vmas: Vec<Vma>) -> Reading {
+    let vm_size = vmas.iter().map(|vma| vma.span.len()).sum();
+    Reading { vmas, begun: Nanos(begun), ended: Nanos(ended), vm_size, stack: Bytes(0) }
+}
+
+fn pages(tracked: &Tracked) -> u64 {
+    tracked.space().vm_size().0 / PAGE.0
+}
+
+#[test]
+fn calls_before_during_and_after_a_reading_count_once() {
+    let mut tracked = Tracked::unread(PAGE, Provenance::PreExisting);
+    tracked.take(map(10, None, 0x10000, 2)); // in the reading
+    tracked.take(map(25, None, 0x20000, 4)); // during it, and in it
+    tracked.take(unmap(27, None, 0x40000, 1)); // during it, not in it yet
+    tracked.take(map(40, None, 0x30000, 8)); // after it
+    let vmas = vec![line(0x10000, 2, ""), line(0x20000, 4, ""), line(0x40000, 1, "")];
+    let reading = reading(20, 30, vmas);
+    assert_eq!(tracked.offer(&reading, false), Accepted::Disturbed);
+    assert!(tracked.wants_reading());
+    assert_eq!(tracked.offer(&reading, true), Accepted::Replayed);
+    assert_eq!(pages(&tracked), 2 + 4 + 8);
+    assert_eq!(tracked.counts().by_call[&Syscall::Mmap].calls, 3);
+}
+
+#[test]
+fn a_quiet_reading_is_taken_at_once() {
+    let mut tracked = Tracked::unread(PAGE, Provenance::PreExisting);
+    tracked.take(map(40, None, 0x30000, 8));
+    let reading = reading(20, 30, vec![line(0x10000, 2, "")]);
+    assert_eq!(tracked.offer(&reading, false), Accepted::Exact);
+    assert_eq!(pages(&tracked), 10);
+    assert_eq!(tracked.offer(&reading, false), Accepted::NotNeeded);
+}
+
+fn live(vmas: Vec<Vma>) -> Tracked {
+    let mut tracked = Tracked::unread(PAGE, Provenance::PreExisting);
+    assert_eq!(tracked.offer(&reading(1, 2, vmas), false), Accepted::Exact);
+    tracked
+}
+
+#[test]
+fn a_difference_is_healed_at_the_second_quiet_event() {
+    let mut tracked = live(vec![line(0x10000, 2, "")]);
+    tracked.take(map(10, Some(4), 0x20000, 1)); // the kernel has one page more
+    assert!(!tracked.wants_reading());
+    tracked.take(map(20, Some(5), 0x30000, 1));
+    assert!(tracked.wants_reading());
+    assert_eq!(tracked.reconciler().sums().mismatches, 1);
+    let truth = vec![line(0x10000, 2, ""), line(0x20000, 1, ""), line(0x30000, 2, "")];
+    tracked.offer(&reading(30, 31, truth), false);
+    assert_eq!(pages(&tracked), 5);
+    assert_eq!(tracked.reconciler().sums().resyncs, 1);
+    tracked.take(map(40, Some(6), 0x50000, 1));
+    assert_eq!(tracked.reconciler().sums().mismatches, 1);
+}
+
+#[test]
+fn stack_growth_is_no_mismatch() {
+    let mut tracked = live(vec![line(0x7000_0000, 4, "[stack]")]);
+    let mut grown = map(10, Some(5), 0x20000, 1);
+    tracked.take(grown.clone());
+    grown = map(20, Some(9), 0x30000, 1);
+    if let Some(figures) = &mut grown.kernel {
+        figures.stack = PAGE.pages(3);
+    }
+    tracked.take(grown);
+    assert_eq!(pages(&tracked), 9);
+    assert_eq!(tracked.reconciler().sums().mismatches, 0);
+    let lowest = tracked.space().pieces().find(|(span, _)| span.end.0 > 0x6000_0000);
+    assert_eq!(lowest.map(|(span, _)| span.start), Some(Addr(0x7000_0000 - 3 * PAGE.0)));
+}
+
+#[test]
+fn verification_finds_and_heals_what_sizes_do_not_show() {
+    let mut tracked = live(vec![line(0x10000, 2, "")]);
+    assert!(tracked.verify(&reading(10, 11, vec![line(0x10000, 2, "")])));
+    assert_eq!(tracked.reconciler().sums().mismatches, 0);
+    assert!(tracked.verify(&reading(20, 21, vec![line(0x50000, 2, "")])));
+    assert_eq!(tracked.reconciler().sums().mismatches, 1);
+    assert_eq!(pages(&tracked), 2);
+    assert!(tracked.space().piece_at(Addr(0x50000)).is_some());
+}
+
+#[test]
+fn a_verification_that_calls_disturbed_does_not_decide() {
+    let mut tracked = live(vec![line(0x10000, 2, "")]);
+    tracked.take(map(25, None, 0x20000, 1));
+    assert!(!tracked.verify(&reading(20, 30, vec![line(0x10000, 2, "")])));
+    assert_eq!(pages(&tracked), 3);
+}
+
+#[test]
+fn a_child_begins_with_its_parents_space_if_the_kernel_agrees() {
+    let parent = live(vec![line(0x10000, 2, "")]);
+    let figures = |pages| {
+        Some(KernelFigures { mm: MmId(2), vm_size: PAGE.pages(pages), ..KernelFigures::default() })
+    };
+    assert!(!Tracked::forked(&parent, figures(2)).wants_reading());
+    assert!(Tracked::forked(&parent, figures(3)).wants_reading());
+    assert!(Tracked::forked(&parent, None).wants_reading());
+}

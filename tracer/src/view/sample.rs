@@ -1,0 +1,200 @@
+//! A report to test views with: the first experiment of the project on jemalloc.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    attribute::{
+        Owner,
+        evidence::Trend,
+        explanation::{
+            AllocatorFound, Confidence, Explanation, Finding, GrowthRow, LedgerRow, State, Verdict,
+            VerdictCode,
+        },
+    },
+    event::Syscall,
+    report::{
+        CallCount, Ending, EventCounts, Mapping, ProcessReport, Reconciliation, Report, Target,
+        TimelinePoint,
+    },
+    space::piece::Prot,
+    units::{Addr, Bytes, Nanos, Pid, Span},
+};
+
+const JEMALLOC: Owner = Owner::named("jemalloc");
+
+pub fn mib(size: u64) -> Bytes {
+    Bytes(size << 20)
+}
+
+fn trend(at_attach: Bytes, peak: Bytes, at_end: Bytes) -> Trend {
+    Trend {
+        at_attach: Some(at_attach),
+        peak: Some(peak),
+        at_end: Some(at_end),
+    }
+}
+
+/// A run with one process.
+pub fn report() -> Report {
+    Report {
+        processes: vec![process()],
+        notes: vec![],
+    }
+}
+
+/// A run of two processes, the second with nothing known of it.
+pub fn two_processes() -> Report {
+    let mut child = process();
+    child.target = Target {
+        pid: Pid(4243),
+        comm: "child".into(),
+        ..Target::default()
+    };
+    child.vm_size = Trend::default();
+    child.rss = Trend::default();
+    child.kernel_vm_size_at_end = None;
+    child.events = EventCounts::default();
+    child.reconciliation = Reconciliation::default();
+    child.mappings.clear();
+    child.timeline.clear();
+    child.explanation = Explanation {
+        ledger: vec![],
+        allocators: vec![],
+        growth: vec![],
+        findings: vec![],
+        verdict: Verdict {
+            code: VerdictCode::Inconclusive,
+            summary: "It ended before its address space could be read.".into(),
+            confidence: Confidence::Low,
+        },
+        owners: vec![],
+    };
+    Report {
+        processes: vec![process(), child],
+        notes: vec!["Call sites are not known: the kernel refused to read the stacks.".into()],
+    }
+}
+
+pub fn process() -> ProcessReport {
+    let counts = |calls, failed, bytes| CallCount { calls, failed, bytes };
+    ProcessReport {
+        target: Target {
+            pid: Pid(4242),
+            comm: "test_virt".into(),
+            exe: "/home/u/test_virt".into(),
+            cmdline: vec!["./test_virt".into(), "8".into()],
+        },
+        ending: Ending::StillRunning,
+        observed: 32_400_000_000,
+        vm_size: trend(Bytes(2_596_864), mib(1554), mib(1554)),
+        kernel_vm_size_at_end: Some(mib(1554)),
+        rss: trend(Bytes(1_376_256), mib(6), mib(4)),
+        events: EventCounts {
+            received: 12_345,
+            lost: 0,
+            by_call: BTreeMap::from([
+                (Syscall::Mmap, counts(7, 1, mib(1552))),
+                (Syscall::Madvise, counts(16, 0, mib(2048))),
+            ]),
+        },
+        reconciliation: Reconciliation {
+            checks: 24,
+            mismatches: 0,
+            resyncs: 0,
+            drift_bytes: 0,
+        },
+        mappings: vec![
+            mapping(0x5555_5555_4000, 0x1000, "r-x", "file", Owner::FILES, "/home/u/test_virt"),
+            mapping(0x7f00_0000_0000, 1552 << 20, "rw-", "anonymous", JEMALLOC, ""),
+        ],
+        explanation: explanation(),
+        timeline: timeline(),
+        notes: vec![],
+    }
+}
+
+fn mapping(
+    start: u64,
+    len: u64,
+    prot: &str,
+    kind: &'static str,
+    owner: Owner,
+    name: &str,
+) -> Mapping {
+    Mapping {
+        span: Span::new(Addr(start), len),
+        prot: Prot {
+            read: prot.contains('r'),
+            write: prot.contains('w'),
+            exec: prot.contains('x'),
+        },
+        shared: false,
+        kind,
+        owner,
+        name: name.into(),
+    }
+}
+
+fn timeline() -> Vec<TimelinePoint> {
+    let point = |second: u64, size, rss| TimelinePoint {
+        at: Nanos((7_000 + second) * 1_000_000_000),
+        vm_size: mib(size),
+        rss: Some(mib(rss)),
+    };
+    vec![
+        point(0, 2, 1),
+        point(4, 400, 3),
+        point(8, 900, 5),
+        point(16, 1554, 6),
+        point(24, 1554, 5),
+        point(32, 1554, 4),
+    ]
+}
+
+fn explanation() -> Explanation {
+    let row = |owner, state, bytes, resident| LedgerRow { owner, state, bytes, resident };
+    Explanation {
+        ledger: vec![
+            row(Owner::FILES, State::File, mib(2), Some(mib(1))),
+            row(JEMALLOC, State::ReleasedButRetained, mib(1536), Some(Bytes(0))),
+            row(JEMALLOC, State::OverMapped, mib(16), Some(mib(3))),
+            row(Owner::UNKNOWN, State::Other, Bytes(0), None),
+        ],
+        allocators: vec![AllocatorFound {
+            name: "jemalloc".into(),
+            confidence: Confidence::High,
+            evidence: vec!["/usr/lib/x86_64-linux-gnu/libjemalloc.so.2 defines mallctl".into()],
+        }],
+        growth: vec![GrowthRow {
+            owner: JEMALLOC,
+            mapped: mib(1552),
+            unmapped: Bytes(0),
+            discarded: mib(2048),
+            calls: vec![(Syscall::Mmap, 6, mib(1552))],
+        }],
+        findings: vec![Finding {
+            reason: "retained-pages",
+            owner: JEMALLOC,
+            bytes: mib(1536),
+            confidence: Confidence::High,
+            summary: "jemalloc gave the pages back with madvise(MADV_DONTNEED) and keeps the \
+                address space to use it again."
+                .into(),
+            evidence: vec![
+                "16 calls of madvise(MADV_DONTNEED) over 2.00 GiB, no munmap".into(),
+                "opt.retain is not set, and true by default on 64-bit Linux".into(),
+            ],
+            cannot_exclude: "the program allocates as much again later".into(),
+            remedy: "MALLOC_CONF=retain:false; unmapping splits mappings and costs system calls"
+                .into(),
+        }],
+        verdict: Verdict {
+            code: VerdictCode::RetainedByAllocator,
+            summary: "VmSize grew by 1.52 GiB and stayed: jemalloc gave 1.50 GiB of pages back to \
+                the kernel and keeps their address space; 4.00 MiB are in memory."
+                .into(),
+            confidence: Confidence::High,
+        },
+        owners: vec![],
+    }
+}

@@ -1,0 +1,74 @@
+//! The summary for people: a report in, plain text out.
+//!
+//! The answer comes first, then what it rests on, then how far it can be trusted. Sizes
+//! that must add up are shown to the last KiB. Nothing that is zero takes a row.
+
+mod detail;
+mod findings;
+mod ledger;
+mod process;
+mod trust;
+
+use super::{
+    number::count,
+    page::Page,
+    style::{Paint, Style},
+    table::Table,
+};
+use crate::report::Report;
+
+/// How much of a report the summary shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Detail {
+    /// What answers the question.
+    #[default]
+    Summary,
+    /// The calls and the final map too.
+    Everything,
+}
+
+/// The summary of a run.
+#[must_use]
+pub fn render(report: &Report, style: Style, detail: Detail) -> String {
+    let mut page = Page::new(style);
+    if report.processes.len() != 1 {
+        overview(&mut page, report);
+    }
+    for process in &report.processes {
+        if report.processes.len() > 1 {
+            page.blank();
+            page.line(Paint::Faint, &"─".repeat(page.width()));
+        }
+        process::show(&mut page, process, detail);
+    }
+    if !report.notes.is_empty() {
+        page.heading("Of the whole run");
+        for note in &report.notes {
+            page.paragraph("  - ", note);
+        }
+    }
+    page.into_text()
+}
+
+/// A row for each of several processes.
+fn overview(page: &mut Page, report: &Report) {
+    let number = report.processes.len() as u64;
+    let text = format!("{} observed", count(number, "process", "processes"));
+    page.line(Paint::Heading, &text);
+    let mut table = Table::new(&["pid", "name", ">VmSize at attach", ">peak", ">at end", "verdict"]);
+    for process in &report.processes {
+        table.row([
+            process.target.pid.to_string(),
+            process.target.comm.clone(),
+            process::rounded(process.vm_size.at_attach),
+            process::rounded(process.vm_size.peak),
+            process::rounded(process.vm_size.at_end),
+            super::identifier(process.explanation.verdict.code),
+        ]);
+    }
+    page.table(&table);
+}
+
+
+#[cfg(test)]
+mod tests;

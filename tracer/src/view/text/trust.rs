@@ -1,0 +1,35 @@
+//! How far the figures can be trusted: what was lost, what did not agree, what could not
+//! be observed.
+
+use super::super::{
+    number::{count, exact_signed, grouped},
+    page::Page,
+    style::Paint,
+};
+use crate::report::ProcessReport;
+
+/// A line of figures, and the notes.
+pub fn show(page: &mut Page, process: &ProcessReport) {
+    let (events, model) = (&process.events, &process.reconciliation);
+    page.heading("How far to trust this");
+    let received = count(events.received, "event", "events");
+    let lost = format!("{received} received, {} lost.", grouped(events.lost));
+    let paint = |good: bool| if good { Paint::Plain } else { Paint::Notable };
+    page.painted(paint(events.lost == 0), "  ", &lost);
+    let model_text = if model.checks == 0 {
+        "The model was never held against the kernel.".to_owned()
+    } else {
+        format!(
+            "Model against the kernel: {}, {}, {}, drift {} at the end.",
+            count(model.checks, "check", "checks"),
+            count(model.mismatches, "mismatch", "mismatches"),
+            count(model.resyncs, "resync", "resyncs"),
+            exact_signed(model.drift_bytes),
+        )
+    };
+    let agreed = model.checks > 0 && model.mismatches == 0 && model.drift_bytes == 0;
+    page.painted(paint(agreed), "  ", &model_text);
+    for note in &process.notes {
+        page.paragraph("  - ", note);
+    }
+}

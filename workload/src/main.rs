@@ -1,0 +1,51 @@
+//! Runs one allocation scenario and prints VmSize and VmRSS after every step.
+//!
+//! An independent witness for tools that watch the memory of a process: it
+//! shares no code with them, and reads its own figures from
+//! `/proc/self/status`.
+//!
+//! What runs while a scenario runs disturbs it as little as possible:
+//!
+//! * Memory under test comes from the allocator chosen on the command line and
+//!   so does the table of pointers to many small blocks, as in a C program.
+//! * Lines are formatted into fixed buffers and written with one write(2) each.
+//! * Everything else that allocates (arguments, files, Rust's own start-up)
+//!   uses the C library and is done before the first line.
+//!
+//! All three allocators are linked in. jemalloc and mimalloc initialise
+//! themselves before `main` whichever one is chosen, so every run starts with
+//! their first mappings (8 MiB and 2.25 MiB). `c/seed.c` has none of this.
+
+mod allocator;
+mod cli;
+mod error;
+mod input;
+mod memory;
+mod random;
+mod report;
+mod scenario;
+mod sizes;
+mod stage;
+mod status;
+mod thread;
+mod units;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::error::Error;
+
+fn main() -> ExitCode {
+    match cli::Args::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reader has seen all it wanted: not a failure.
+        Err(Error::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("workload: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! What must be on the system: a scope and a plan in, what is missing and why out.
+
+use std::path::Path;
+
+use super::Scope;
+use super::compiler::SYSTEM_SYSROOT;
+use super::linker;
+use super::plan::Plan;
+use super::versions::OLDEST_RUSTC;
+
+/// Folders that root's path has too, so that elevated tests find the same programs.
+const PROGRAM_FOLDERS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
+
+/// One thing that can be missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// What it is called where there is no apt.
+    pub what: &'static str,
+    /// Packages that all must be installed.
+    pub packages: &'static [&'static str],
+    /// Names the package has in other releases, where it is but one.
+    pub other_names: &'static [&'static str],
+    /// What for.
+    pub why: &'static str,
+    /// Whether work can go on without it.
+    pub optional: bool,
+}
+
+const fn need(what: &'static str, packages: &'static [&'static str], why: &'static str) -> Need {
+    Need {
+        what,
+        packages,
+        other_names: &[],
+        why,
+        optional: false,
+    }
+}
+
+/// A Rust compiler with core's sources.
+pub const COMPILER: Need = need(
+    "a Rust compiler with core's sources",
+    &["rustc-web", "cargo-web", "rust-web-src"],
+    "compiles the probes; your rustup toolchains stay as they are",
+);
+const LLVM: Need = need(
+    "LLVM 22 with its development files",
+    &["llvm-22-dev"],
+    "bpf-linker links the probes with it",
+);
+const CLIPPY: Need = Need {
+    optional: true,
+    ..need(
+        "clippy of that compiler",
+        &["rust-web-clippy"],
+        "checks the probes",
+    )
+};
+
+/// Things found by their program.
+const BUILD_PROGRAMS: [(&str, Need); 2] = [
+    (
+        "cc",
+        need("cc", &["gcc"], "compiles the jemalloc inside the workload"),
+    ),
+    (
+        "make",
+        need("make", &["make"], "builds the jemalloc inside the workload"),
+    ),
+];
+const TEST_PROGRAMS: [(&str, Need); 3] = [
+    (
+        "gcc",
+        need("gcc", &["gcc"], "compiles C programs that tests trace"),
+    ),
+    (
+        "strace",
+        need(
+            "strace",
+            &["strace"],
+            "a second witness of the calls in tests",
+        ),
+    ),
+    (
+        "python3",
+        need(
+            "python3",
+            &["python3"],
+            "a program with a runtime that tests trace",
+        ),
+    ),
+];
+
+/// Things found by their shared library.
+const TEST_LIBRARIES: [(&str, Need); 3] = [
+    (
+        "libjemalloc.so.2",
+        need(
+            "libjemalloc",
+            &["libjemalloc2"],
+            "an allocator that tests preload",
+        ),
+    ),
+    (
+        "libtcmalloc_minimal.so.4",
+        Need {
+            other_names: &["libtcmalloc-minimal4t64"],
+            ..need(
+                "libtcmalloc_minimal",
+                &["libtcmalloc-minimal4"],
+                "an allocator that tests preload",
+            )
+        },
+    ),
+    (
+        "libmimalloc.so.2",
+        Need {
+            other_names: &["libmimalloc2.1"],
+            ..need(
+                "libmimalloc",
+                &["libmimalloc2.0"],
+                "an allocator that tests preload",
+            )
+        },
+    ),
+];
+
+/// What `scope` needs and this system has not.
+pub fn missing(scope: Scope, plan: &Plan) -> Vec<Need> {
+    let mut all = Vec::new();
+    if plan.compiler.is_none() {
+        all.push(COMPILER);
+    }
+    if plan.linker.is_none()
+        && !Path::new(linker::LLVM_PREFIX)
+            .join("lib/libLLVM.so")
+            .exists()
+    {
+        all.push(LLVM);
+    }
+    all.extend(absent(&BUILD_PROGRAMS, has_program));
+    if scope == Scope::Tests {
+        all.extend(absent(&TEST_PROGRAMS, has_program));
+        all.extend(absent(&TEST_LIBRARIES, has_library));
+        let system = |sysroot: &Path| sysroot == Path::new(SYSTEM_SYSROOT);
+        let debian = plan
+            .compiler
+            .as_ref()
+            .is_none_or(|compiler| system(&compiler.sysroot));
+        if debian && super::apt::available() && !has_program("cargo-clippy") {
+            all.push(CLIPPY);
+        }
+    }
+    all.dedup_by(|one, other| one.packages == other.packages);
+    all
+}
+
+/// One line per need: its packages and what they are for.
+pub fn describe(needs: &[Need]) -> String {
+    let names: Vec<String> = needs.iter().map(|need| need.packages.join(" ")).collect();
+    let width = names.iter().map(String::len).max().unwrap_or_default();
+    let lines = names
+        .iter()
+        .zip(needs)
+        .map(|(name, need)| format!("  {name:<width$}  {}", need.why));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What to type where packages do not help.
+pub fn instructions(needs: &[Need], plan: &Plan) -> String {
+    let mut lines = Vec::new();
+    if plan.compiler.is_none() {
+        lines.push(format!(
+            "  rustup toolchain install nightly --component rust-src\n    \
+             (any toolchain from {OLDEST_RUSTC} on will do while its LLVM is {} or older)",
+            linker::LLVM
+        ));
+    }
+    if plan.linker.is_none() {
+        lines.push(format!(
+            "  LLVM_PREFIX=/path/to/llvm-{} cargo install {}\n    \
+             (with LLVM {} from your package manager; or its prebuilt release: cargo binstall bpf-linker@{})",
+            linker::LLVM,
+            linker::install_arguments().join(" "),
+            linker::LLVM,
+            linker::VERSION
+        ));
+    }
+    let others: Vec<&str> = needs
+        .iter()
+        .filter(|need| **need != COMPILER && **need != LLVM)
+        .map(|need| need.what)
+        .collect();
+    if !others.is_empty() {
+        lines.push(format!("  and install: {}", others.join(", ")));
+    }
+    format!("run this, then try again:\n{}", lines.join("\n"))
+}
+
+fn absent<'a>(
+    list: &'a [(&'a str, Need)],
+    has: impl Fn(&str) -> bool + 'a,
+) -> impl Iterator<Item = Need> + 'a {
+    list.iter()
+        .filter(move |(name, _)| !has(name))
+        .map(|(_, need)| need.clone())
+}
+
+fn has_program(name: &str) -> bool {
+    PROGRAM_FOLDERS
+        .iter()
+        .any(|folder| Path::new(folder).join(name).exists())
+}
+
+fn has_library(name: &str) -> bool {
+    let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
+    ["/usr/lib", "/lib", "/usr/lib64", "/usr/local/lib"]
+        .iter()
+        .flat_map(|folder| {
+            [
+                Path::new(folder).join(name),
+                Path::new(folder).join(&multiarch).join(name),
+            ]
+        })
+        .any(|path| path.exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptions_line_up() {
+        let text = describe(&[COMPILER, LLVM]);
+        let columns: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.find("compiles").or(line.find("bpf-linker")))
+            .collect();
+        assert_eq!(columns.len(), 2);
+        assert_eq!(columns[0], columns[1]);
+    }
+
+    #[test]
+    fn an_empty_system_is_told_both_commands() {
+        let text = instructions(
+            &[COMPILER, LLVM, TEST_PROGRAMS[1].1.clone()],
+            &Plan::default(),
+        );
+        assert!(text.contains("rustup toolchain install nightly --component rust-src"));
+        assert!(text.contains("cargo install bpf-linker"));
+        assert!(text.contains("install: strace"));
+        assert!(!text.contains("core's sources"));
+    }
+
+    #[test]
+    fn what_cannot_be_found_is_missing() {
+        let list = [("no-such-program", LLVM), ("sh", COMPILER)];
+        assert_eq!(absent(&list, has_program).collect::<Vec<_>>(), [LLVM]);
+    }
+}
