@@ -3,12 +3,15 @@
 //! Data flows one way: [`probe`] → [`event`] → [`space`] → [`attribute`] → [`report`] →
 //! [`view`]. [`host`] gathers facts, [`cli`] says what is wanted.
 
+pub mod app;
 pub mod attribute;
 pub mod cli;
 pub mod event;
 pub mod host;
 pub mod probe;
 pub mod report;
+pub mod session;
 pub mod space;
+pub mod track;
 pub mod units;
 pub mod view;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The command `tracer`: see `tracer --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tracer::app::main(std::env::args_os()).into()
+}

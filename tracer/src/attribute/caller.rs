@@ -73,7 +73,7 @@ impl<'a> Judge<'a> {
     /// What one frame says; `None`: a wrapper.
     fn frame(&self, index: usize, frame: &Frame) -> Option<Caller> {
         let name = module_name(&frame.module);
-        let module = self.modules.iter().find(|module| module.file == frame.file);
+        let module = self.module(frame);
         let function = frame.function.as_deref().map(names::plain);
         if function.is_some_and(names::is_wrapper) {
             return None;
@@ -93,6 +93,14 @@ impl<'a> Judge<'a> {
                 None => self.code(index, function, module),
             },
         })
+    }
+
+    /// The module of a frame. Several ids can be one file: then the path decides.
+    fn module(&self, frame: &Frame) -> Option<&'a Module> {
+        let mut modules = self.modules.iter();
+        modules
+            .find(|module| module.file == frame.file)
+            .or_else(|| self.modules.iter().find(|module| module.path == frame.module))
     }
 
     /// What code outside of libraries known by name says.

@@ -87,12 +87,12 @@ fn covers(spans: &[Span], span: Span) -> bool {
 /// Zeroes the kernel placed behind a file's data at `execve`, and those behind the data of
 /// the program itself: nothing else is placed there by itself.
 fn bss(evidence: &Evidence<'_>, pieces: &[(Span, &Piece)]) -> Vec<Span> {
-    let programs: Vec<_> = evidence
-        .modules
-        .iter()
-        .filter(|module| module.is_program)
-        .map(|module| module.file)
-        .collect();
+    let names = evidence.space.names();
+    let is_program = |file| {
+        let name = names.file(file).name.as_deref();
+        let mut programs = evidence.modules.iter().filter(|module| module.is_program);
+        programs.any(|module| module.file == file || Some(module.path.as_str()) == name)
+    };
     let mut found = Vec::new();
     for pair in pieces.windows(2) {
         let [(before, data), (span, piece)] = pair else {
@@ -103,7 +103,7 @@ fn bss(evidence: &Evidence<'_>, pieces: &[(Span, &Piece)]) -> Vec<Span> {
         };
         let unseen = match piece.origin.how {
             Provenance::Exec => true,
-            Provenance::PreExisting => programs.contains(&file),
+            Provenance::PreExisting => is_program(file),
             _ => false,
         };
         let adjacent = before.end == span.start && piece.backing == Backing::Anonymous;

@@ -14,6 +14,6 @@ pub fn rows(case: &Case<'_>) -> Vec<LedgerRow> {
             resident,
         })
         .collect();
-    rows.sort_by(|a, b| b.bytes.cmp(&a.bytes));
+    rows.sort_by_key(|row| std::cmp::Reverse(row.bytes));
     rows
 }

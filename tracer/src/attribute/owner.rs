@@ -75,7 +75,8 @@ impl Registry<'_> {
 
     fn file_owner(&self, file: FileId, piece: &Piece) -> Owner {
         let name = self.evidence.space.names().file(file).name.as_deref();
-        if name.is_some_and(|name| name.starts_with("/[aio]") || name.starts_with("[aio]")) {
+        let ring = name.is_some_and(|name| name.starts_with("/[aio]"));
+        if ring || piece.origin.how == Provenance::Call(Syscall::IoSetup) {
             return Owner::KERNEL;
         }
         if !is_shared_memory(name, piece) {
@@ -186,10 +187,10 @@ fn is_libc(allocator: &Allocator) -> bool {
     [glibc::GLIBC.name, musl::MUSL.name].contains(&allocator.name)
 }
 
-/// Whether a file is no file but memory to share: `MAP_SHARED | MAP_ANONYMOUS`, System V
-/// segments, `memfd_create`, `/dev/shm`.
+/// Whether a file is no file but memory: `MAP_SHARED | MAP_ANONYMOUS`, System V segments,
+/// `memfd_create`, `/dev/shm`, `MAP_HUGETLB`.
 pub fn is_shared_memory(name: Option<&str>, piece: &Piece) -> bool {
-    const PLACES: [&str; 4] = ["/dev/zero", "/SYSV", "/memfd:", "/dev/shm/"];
+    const PLACES: [&str; 5] = ["/dev/zero", "/SYSV", "/memfd:", "/dev/shm/", "/anon_hugepage"];
     let named = name.is_some_and(|name| PLACES.iter().any(|place| name.starts_with(place)));
     named || piece.origin.how == Provenance::Call(Syscall::Shmat)
 }

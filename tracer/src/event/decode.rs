@@ -11,7 +11,7 @@ use zerocopy::FromBytes;
 use super::{
     Call, Errno, Event, EventKind, Fork, KernelFigures, PidFd, Request, StackTop, Syscall,
 };
-use crate::units::{Addr, Bytes, MmId, Nanos, PageSize, Pid, Span, Tid};
+use crate::units::{Addr, MmId, Nanos, PageSize, Pid, Span, Tid};
 
 /// `MAP_ANONYMOUS` (`include/uapi/asm-generic/mman-common.h`).
 const MAP_ANONYMOUS: u64 = 0x20;

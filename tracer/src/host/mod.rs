@@ -5,6 +5,10 @@
 
 pub mod btf;
 pub mod clock;
+pub mod elf;
+pub mod heap_walk;
 pub mod kernel;
+pub mod launch;
 pub mod maps;
+pub mod process;
 pub mod tracefs;

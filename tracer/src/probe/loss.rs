@@ -22,6 +22,17 @@ impl Losses {
     pub fn total(&self) -> u64 {
         self.by_cause.values().sum()
     }
+
+    /// All of them in words, with records that arrived and could not be decoded.
+    #[must_use]
+    pub fn describe(&self, undecodable: u64) -> String {
+        let causes = self.by_cause.iter().map(|(cause, count)| format!("{count} × {cause}"));
+        let undecodable = (undecodable > 0).then(|| format!("{undecodable} × undecodable"));
+        let causes: Vec<_> = causes.chain(undecodable).collect();
+        let cpus = self.by_cpu.iter().enumerate().filter(|(_, count)| **count > 0);
+        let cpus: Vec<_> = cpus.map(|(cpu, count)| format!("cpu {cpu}: {count}")).collect();
+        format!("{} ({})", causes.join(", "), cpus.join(", "))
+    }
 }
 
 /// The counters of the kernel side.

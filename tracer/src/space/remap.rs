@@ -36,16 +36,18 @@ impl Space {
         (old, new_len, flags): (Span, u64, u64),
         result: u64,
     ) -> Effect {
-        let (mut old_len, mut new_len) = (old.len().0, new_len);
-        let old = self.range(old.start, old_len);
-        if let Some((_, piece)) = self.map.at(old.start)
-            && piece.traits.huge_tlb
-        {
-            old_len = self.huge_len(old_len, 0);
-            new_len = self.huge_len(new_len, 0);
-        }
-        let old = self.range(old.start, old_len);
+        let start = self.range(old.start, 0).start;
+        let is_huge = |(_, piece): (Span, &Piece)| piece.traits.huge_tlb;
+        let (old_len, new_len) = if self.map.at(start).is_some_and(is_huge) {
+            (self.huge_len(old.len().0, 0), self.huge_len(new_len, 0))
+        } else {
+            (old.len().0, new_len)
+        };
+        let old = self.range(start, old_len);
         let new = self.placed(result, new_len);
+        if new.is_empty() {
+            return Effect::default();
+        }
         let call = Remap {
             event,
             old,
@@ -73,7 +75,8 @@ impl Space {
         let cut = Span::between(kept.end, call.old.end);
         self.release(cut, call.event.entered);
         let is_exact = self.fill(kept, call);
-        self.extend(kept.end, kept.end, call) && is_exact
+        self.extend(kept.end, call);
+        is_exact
     }
 
     /// To other addresses: each byte takes along what is known of it.
@@ -102,7 +105,8 @@ impl Space {
         }
         let moved = call.target(moving);
         is_exact &= self.fill(moved, call);
-        self.extend(moved.end, moved.end, call) && is_exact
+        self.extend(moved.end, call);
+        is_exact
     }
 
     /// Takes the bytes that move. What another thread was given in their place stays.
@@ -128,27 +132,24 @@ impl Space {
 
     /// Old length 0 maps the same shared bytes a second time.
     fn duplicate(&mut self, call: Remap) -> bool {
-        let Some((span, piece)) = self.map.at(call.old.start) else {
+        let Some((_, piece)) = self.map.at(call.old.start) else {
             return self.fill(call.new, call);
         };
-        let from = Span::between(call.old.start.max(span.start), span.end);
         let piece = Piece {
             origin: call.origin,
             content: Content::Unknown,
-            ..shifted(piece, from, call.new, call.event)
+            ..shifted(piece, call.old, call.new, call.event)
         };
         self.place(call.new, call.over(), piece);
         true
     }
 
-    /// Maps from `start` to the new end, in continuation of what lies before `end`.
-    fn extend(&mut self, start: Addr, end: Addr, call: Remap) -> bool {
-        let growth = Span::between(start, call.new.end);
-        let Some(last) = end.0.checked_sub(1) else {
-            return true;
-        };
-        let Some((_, &piece)) = self.map.at(Addr(last)).filter(|_| !growth.is_empty()) else {
-            return true;
+    /// Maps from `end` to the new end, in continuation of what lies before.
+    fn extend(&mut self, end: Addr, call: Remap) {
+        let growth = Span::between(end, call.new.end);
+        let before = end.0.checked_sub(1).and_then(|last| self.map.at(Addr(last)));
+        let Some((_, &piece)) = before.filter(|_| !growth.is_empty()) else {
+            return;
         };
         let piece = Piece {
             origin: call.origin,
@@ -157,7 +158,6 @@ impl Space {
             ..piece
         };
         self.place(growth, Over::Free, piece);
-        true
     }
 
     /// Fills holes where bytes must be that the model did not know. What is there already

@@ -160,10 +160,12 @@ impl Tracked {
     }
 
     /// Holds the model against a reading, after all events up to its end were taken, and
-    /// takes the reading's word. Returns whether the reading was quiet, i.e. decides.
-    pub fn verify(&mut self, reading: &Reading) -> bool {
+    /// takes the reading's word. Returns whether that decided: a reading during which
+    /// calls were left does not, and one that differs does only with `insist`, because a
+    /// call may have been under way whose event is still to come.
+    pub fn verify(&mut self, reading: &Reading, insist: bool) -> bool {
         if self.wants_reading() {
-            return self.offer(reading, false) == Accepted::Exact;
+            return self.offer(reading, insist) != Accepted::Disturbed;
         }
         if self.counts.last_exit >= reading.begun {
             return false;
@@ -173,6 +175,9 @@ impl Tracked {
             self.space.grow_stack(growth, reading.ended);
         }
         let differences = self.space.compare(&reading.vmas);
+        if !differences.is_empty() && !insist {
+            return false;
+        }
         self.reconciler.verified(&differences);
         if differences.is_empty() {
             self.space.learn_names(&reading.vmas);
@@ -185,8 +190,17 @@ impl Tracked {
 
     /// Whether several processes change this address space: the kernel's figures with the
     /// events of one then say nothing about the other's calls.
-    pub const fn set_shared(&mut self) {
-        self.shared = true;
+    pub const fn set_shared(&mut self, shared: bool) {
+        self.shared = shared;
+    }
+
+    /// The process is gone before its map could be read: what its events tell is all.
+    pub fn give_up_reading(&mut self) {
+        if let Phase::Unread { pending, .. } = std::mem::replace(&mut self.phase, Phase::Live) {
+            for event in &pending {
+                self.apply(event);
+            }
+        }
     }
 
     /// RSS by another source than events.

@@ -65,7 +65,10 @@ mod tests {
 
     #[test]
     fn what_directs_a_terminal_is_written_out() {
-        assert_eq!(clean("a\x1b[31mb\n\u{9b}c\u{202e}"), "a\\u{1b}[31mb\\n\\u{9b}c\\u{202e}");
+        assert_eq!(
+            clean("a\x1b[31mb\n\u{9b}c\u{202e}"),
+            "a\\u{1b}[31mb\\n\\u{9b}c\\u{202e}"
+        );
         assert!(matches!(clean("测试 /usr/lib/é.so"), Cow::Borrowed(_)));
     }
 

@@ -186,7 +186,10 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     fn numbers_are_those_of_libc() {
         let map = libc::MAP_PRIVATE | libc::MAP_STACK | libc::MAP_HUGETLB | libc::MAP_32BIT;
-        assert_eq!(MAP.words(map as u64).join(" "), "private stack hugetlb 32bit");
+        assert_eq!(
+            MAP.words(map as u64).join(" "),
+            "private stack hugetlb 32bit"
+        );
         assert_eq!(MADV.words(libc::MADV_FREE as u64), ["free"]);
         assert_eq!(MCL.words(libc::MCL_ONFAULT as u64), ["onfault"]);
         assert_eq!(SHM.words(libc::SHM_REMAP as u64), ["remap"]);

@@ -36,9 +36,15 @@ pub enum Layout {
 pub fn write(report: &Report, layout: Layout, mut out: impl io::Write) -> io::Result<()> {
     let schema = Schema::REPORT;
     match report.processes.as_slice() {
-        [process] => emit(&Process::new(process, Some(schema), &report.notes), layout, &mut out)?,
+        [process] => emit(
+            &Process::new(process, Some(schema), &report.notes),
+            layout,
+            &mut out,
+        )?,
         processes => {
-            let processes = processes.iter().map(|process| Process::new(process, None, &[]));
+            let processes = processes
+                .iter()
+                .map(|process| Process::new(process, None, &[]));
             let several = Several {
                 schema,
                 processes: processes.collect(),
@@ -66,8 +72,14 @@ pub(super) struct Schema {
 }
 
 impl Schema {
-    const REPORT: Self = Self { name: "tracer.report", version: 1 };
-    pub(super) const EVENT: Self = Self { name: "tracer.event", version: 1 };
+    const REPORT: Self = Self {
+        name: "tracer.report",
+        version: 1,
+    };
+    pub(super) const EVENT: Self = Self {
+        name: "tracer.event",
+        version: 1,
+    };
 }
 
 #[derive(Serialize)]
@@ -175,7 +187,11 @@ impl<'a> Process<'a> {
             growth: explanation.growth.iter().map(Growth::new).collect(),
             findings: &explanation.findings,
             allocators: &explanation.allocators,
-            timeline: process.timeline.iter().map(|point| Moment::new(point, begin)).collect(),
+            timeline: process
+                .timeline
+                .iter()
+                .map(|point| Moment::new(point, begin))
+                .collect(),
             mappings: process.mappings.iter().map(Line::new).collect(),
             notes: notes.map(String::as_str).collect(),
         }

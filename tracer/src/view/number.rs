@@ -80,12 +80,20 @@ pub fn lasting(nanos: u64) -> String {
 
 /// Seconds with microseconds: `12.345678`.
 pub fn seconds(nanos: u64) -> String {
-    format!("{}.{:06}", nanos / 1_000_000_000, nanos % 1_000_000_000 / 1000)
+    format!(
+        "{}.{:06}",
+        nanos / 1_000_000_000,
+        nanos % 1_000_000_000 / 1000
+    )
 }
 
 /// `1 process`, `2 processes`: `number` and the word that goes with it.
 pub fn count(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", grouped(number), if number == 1 { one } else { many })
+    format!(
+        "{} {}",
+        grouped(number),
+        if number == 1 { one } else { many }
+    )
 }
 
 #[cfg(test)]
@@ -97,7 +105,13 @@ mod tests {
         let shown = [0, 999, 1000, 1_234_567, u64::MAX].map(grouped);
         assert_eq!(
             shown,
-            ["0", "999", "1,000", "1,234,567", "18,446,744,073,709,551,615"]
+            [
+                "0",
+                "999",
+                "1,000",
+                "1,234,567",
+                "18,446,744,073,709,551,615"
+            ]
         );
     }
 

@@ -44,7 +44,8 @@ impl Page {
     pub fn line(&mut self, paint: Paint, text: &str) {
         let text = clean(text);
         let shown = fit(&text, self.width());
-        self.text.push_str(&self.style.paint(paint, shown.trim_end()));
+        self.text
+            .push_str(&self.style.paint(paint, shown.trim_end()));
         self.text.push('\n');
     }
 

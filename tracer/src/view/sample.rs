@@ -76,7 +76,11 @@ pub fn two_processes() -> Report {
 }
 
 pub fn process() -> ProcessReport {
-    let counts = |calls, failed, bytes| CallCount { calls, failed, bytes };
+    let counts = |calls, failed, bytes| CallCount {
+        calls,
+        failed,
+        bytes,
+    };
     ProcessReport {
         target: Target {
             pid: Pid(4242),
@@ -104,8 +108,22 @@ pub fn process() -> ProcessReport {
             drift_bytes: 0,
         },
         mappings: vec![
-            mapping(0x5555_5555_4000, 0x1000, "r-x", "file", Owner::FILES, "/home/u/test_virt"),
-            mapping(0x7f00_0000_0000, 1552 << 20, "rw-", "anonymous", JEMALLOC, ""),
+            mapping(
+                0x5555_5555_4000,
+                0x1000,
+                "r-x",
+                "file",
+                Owner::FILES,
+                "/home/u/test_virt",
+            ),
+            mapping(
+                0x7f00_0000_0000,
+                1552 << 20,
+                "rw-",
+                "anonymous",
+                JEMALLOC,
+                "",
+            ),
         ],
         explanation: explanation(),
         timeline: timeline(),
@@ -152,11 +170,21 @@ fn timeline() -> Vec<TimelinePoint> {
 }
 
 fn explanation() -> Explanation {
-    let row = |owner, state, bytes, resident| LedgerRow { owner, state, bytes, resident };
+    let row = |owner, state, bytes, resident| LedgerRow {
+        owner,
+        state,
+        bytes,
+        resident,
+    };
     Explanation {
         ledger: vec![
             row(Owner::FILES, State::File, mib(2), Some(mib(1))),
-            row(JEMALLOC, State::ReleasedButRetained, mib(1536), Some(Bytes(0))),
+            row(
+                JEMALLOC,
+                State::ReleasedButRetained,
+                mib(1536),
+                Some(Bytes(0)),
+            ),
             row(JEMALLOC, State::OverMapped, mib(16), Some(mib(3))),
             row(Owner::UNKNOWN, State::Other, Bytes(0), None),
         ],

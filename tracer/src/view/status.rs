@@ -37,7 +37,9 @@ pub fn line(status: &Status, style: Style) -> String {
         kept -= 1;
     }
     let shown = parts.iter().filter(|part| part.rank < kept);
-    let shown: Vec<String> = shown.map(|part| style.paint(part.paint, &part.text)).collect();
+    let shown: Vec<String> = shown
+        .map(|part| style.paint(part.paint, &part.text))
+        .collect();
     shown.join("  ")
 }
 
@@ -54,7 +56,9 @@ fn parts(status: &Status) -> Vec<Part> {
     let seconds = status.elapsed_ns / 1_000_000_000;
     let clock = format!("{:02}:{:02}", seconds / 60, seconds % 60);
     let processes = count(status.processes as u64, "process", "processes");
-    let rss = status.rss.map_or_else(|| "unknown".to_owned(), |rss| rss.to_string());
+    let rss = status
+        .rss
+        .map_or_else(|| "unknown".to_owned(), |rss| rss.to_string());
     let events = format!("{} events/s", grouped(status.events_per_second));
     let lost = format!("{} lost", grouped(status.lost));
     // Losses matter only if there are any.
@@ -68,7 +72,11 @@ fn parts(status: &Status) -> Vec<Part> {
         part(6, Paint::Plain, processes),
         part(0, Paint::Heading, format!("VmSize {}", status.vm_size)),
         part(rss_rank, Paint::Plain, format!("RSS {rss}")),
-        part(retained_rank, Paint::Plain, format!("retained {}", status.retained)),
+        part(
+            retained_rank,
+            Paint::Plain,
+            format!("retained {}", status.retained),
+        ),
         part(events_rank, Paint::Faint, events),
         part(lost_rank, lost_paint, lost),
     ]
@@ -76,7 +84,10 @@ fn parts(status: &Status) -> Vec<Part> {
 
 fn width(parts: &[Part], kept: u8) -> usize {
     let shown = parts.iter().filter(|part| part.rank < kept);
-    shown.map(|part| columns(&part.text) + 2).sum::<usize>().saturating_sub(2)
+    shown
+        .map(|part| columns(&part.text) + 2)
+        .sum::<usize>()
+        .saturating_sub(2)
 }
 
 #[cfg(test)]
@@ -112,7 +123,11 @@ mod tests {
             "01:15  VmSize 1.52 GiB  RSS 4.00 MiB  retained 1.50 GiB  1,234 events/s  0 lost"
         );
         assert_eq!(shown(&STATUS, 40), "VmSize 1.52 GiB  retained 1.50 GiB");
-        let lossy = Status { lost: 17, rss: None, ..STATUS };
+        let lossy = Status {
+            lost: 17,
+            rss: None,
+            ..STATUS
+        };
         assert_eq!(shown(&lossy, 40), "VmSize 1.52 GiB  17 lost");
         assert_eq!(
             shown(&lossy, 50),

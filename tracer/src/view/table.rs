@@ -39,8 +39,14 @@ impl Table {
     /// A table of columns headed `titles`; those that begin with `>` hold numbers.
     pub fn new(titles: &[&'static str]) -> Self {
         let columns = titles.iter().map(|title| match title.strip_prefix('>') {
-            Some(title) => Column { title, align: Align::Right },
-            None => Column { title, align: Align::Left },
+            Some(title) => Column {
+                title,
+                align: Align::Right,
+            },
+            None => Column {
+                title,
+                align: Align::Left,
+            },
         });
         Self {
             columns: columns.collect(),
@@ -51,7 +57,8 @@ impl Table {
     /// Another row, a cell for each column.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
         debug_assert_eq!(N, self.columns.len(), "a cell for each column");
-        self.rows.push(cells.iter().map(|cell| clean(cell).into_owned()).collect());
+        self.rows
+            .push(cells.iter().map(|cell| clean(cell).into_owned()).collect());
     }
 
     /// Whether it has no rows.
@@ -82,7 +89,10 @@ impl Table {
         let mut widths: Vec<usize> = (0..self.columns.len())
             .map(|at| {
                 let cells = self.rows.iter().map(|row| columns(&row[at]));
-                cells.chain([columns(self.columns[at].title)]).max().unwrap_or(0)
+                cells
+                    .chain([columns(self.columns[at].title)])
+                    .max()
+                    .unwrap_or(0)
             })
             .collect();
         let gaps = GAP * widths.len().saturating_sub(1);
@@ -112,7 +122,11 @@ impl Table {
             for (at, &width) in widths.iter().enumerate() {
                 let cell = wrapped[at].get(row).map_or("", String::as_str);
                 let pad = " ".repeat(width.saturating_sub(columns(cell)));
-                let gap = if at > 0 { " ".repeat(GAP) } else { String::new() };
+                let gap = if at > 0 {
+                    " ".repeat(GAP)
+                } else {
+                    String::new()
+                };
                 line += &match self.columns[at].align {
                     Align::Left => format!("{gap}{cell}{pad}"),
                     Align::Right => format!("{gap}{pad}{cell}"),
@@ -129,7 +143,11 @@ mod tests {
     use super::*;
 
     fn lines(table: &Table, room: usize) -> Vec<String> {
-        table.lines(room).into_iter().map(|(_, line)| line).collect()
+        table
+            .lines(room)
+            .into_iter()
+            .map(|(_, line)| line)
+            .collect()
     }
 
     #[test]
@@ -149,7 +167,11 @@ mod tests {
         table.row(["a".into(), "1,000,000".into(), "mmap and then brk".into()]);
         assert_eq!(
             lines(&table, 22),
-            ["           n  by", "a  1,000,000  mmap and", "              then brk"]
+            [
+                "           n  by",
+                "a  1,000,000  mmap and",
+                "              then brk"
+            ]
         );
         assert!(lines(&Table::new(&["a"]), 10).is_empty());
     }

@@ -26,9 +26,14 @@ pub fn charts(page: &mut Page, timeline: &[TimelinePoint]) {
     }
     page.heading("Over time");
     let width = page.width() - LABELS;
-    let sizes: Vec<_> = timeline.iter().map(|point| (point.at, point.vm_size)).collect();
+    let sizes: Vec<_> = timeline
+        .iter()
+        .map(|point| (point.at, point.vm_size))
+        .collect();
     chart(page, "VmSize", &buckets(&sizes, first.at, lasted, width));
-    let rss = timeline.iter().filter_map(|point| Some((point.at, point.rss?)));
+    let rss = timeline
+        .iter()
+        .filter_map(|point| Some((point.at, point.rss?)));
     let rss: Vec<_> = rss.collect();
     if !rss.is_empty() {
         chart(page, "RSS", &buckets(&rss, first.at, lasted, width));
@@ -68,7 +73,10 @@ fn chart(page: &mut Page, name: &str, values: &[Option<Bytes>]) {
         .map(|value| steps(value.unwrap_or_default(), peak))
         .collect();
     let row = |block: &dyn Fn(usize) -> usize| -> String {
-        steps.iter().map(|&step| BLOCKS[block(step).min(8)]).collect()
+        steps
+            .iter()
+            .map(|&step| BLOCKS[block(step).min(8)])
+            .collect()
     };
     let top = row(&|step| step.saturating_sub(8));
     let bottom = row(&|step| step);
@@ -90,10 +98,7 @@ fn axis(lasted: u64, width: usize) -> String {
     let (middle, end) = (number::lasting(lasted / 2), number::lasting(lasted));
     let before = (width / 2).saturating_sub(1 + middle.len() / 2);
     let behind = width.saturating_sub(1 + before + middle.len() + end.len());
-    format!(
-        "{:LABELS$}0{:before$}{middle}{:behind$}{end}",
-        "", "", ""
-    )
+    format!("{:LABELS$}0{:before$}{middle}{:behind$}{end}", "", "", "")
 }
 
 #[cfg(test)]

@@ -60,12 +60,12 @@ pub fn run(
     exec::stream(&mut command, "the live tests")
 }
 
-/// With the release profile, so that the tracer under test is the one users run.
+/// Over the whole workspace and unoptimised, as in the step before: nothing is compiled twice. The
+/// programs under test are the release ones all the same.
 fn build(workspace: &Workspace, tools: &EbpfTools) -> Result<PathBuf> {
     let mut command = workspace.cargo();
     command
-        .args(["test", "--package", "tracer", "--test", TARGET])
-        .args(["--release", "--no-run"])
+        .args(["test", "--workspace", "--test", TARGET, "--no-run"])
         .arg("--message-format=json-render-diagnostics");
     tools.apply(&mut command)?;
     let messages = exec::capture(&mut command, "building the live tests")?;

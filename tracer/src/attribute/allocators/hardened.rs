@@ -9,6 +9,5 @@ pub(super) static HARDENED: Allocator = Allocator {
     symbols: &["malloc_object_size_fast"],
     vma_names: &["malloc *"],
     keeps: "it maps inaccessible memory over what was freed, so that use after free fails",
-    unmaps: "it unmaps freed large blocks when they leave its quarantine",
     ..PLAIN
 };

@@ -1,7 +1,7 @@
 //! jemalloc, in its own library or linked in under a prefix (Rust's `tikv-jemallocator`,
 //! pyarrow, …).
 
-use super::{Allocator, PLAIN, Shape, Topic, settings};
+use super::{Allocator, Shape, Topic, settings};
 use crate::{attribute::evidence::Evidence, attribute::text, units::Bytes};
 
 /// The smallest mapping it makes for memory to hand out.
@@ -41,12 +41,12 @@ pub(super) static JEMALLOC: Allocator = Allocator {
             keeps their addresses to use them again: unmapping would leave holes all over \
             the address space, which are slow to manage (its option `retain`, on by default \
             on 64-bit Linux)",
+    keeping_option: "opt.retain",
     unmaps: "with retain:false it unmaps what it no longer needs",
     variables: &["*MALLOC_CONF"],
     experiment: "mallctl(\"thread.tcache.flush\") and mallctl(\"arena.4096.purge\") in the \
                  process, or its figures stats.allocated and stats.retained",
     advice,
-    ..PLAIN
 };
 
 fn fits(shape: &Shape) -> bool {

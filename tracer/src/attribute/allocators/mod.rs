@@ -74,6 +74,8 @@ pub(super) struct Allocator {
     pub maps_ahead: bool,
     /// Why address space stays after its pages were given back: a clause.
     pub keeps: &'static str,
+    /// The option behind that, if it has one.
+    pub keeping_option: &'static str,
     /// When it unmaps: a clause; empty if never.
     pub unmaps: &'static str,
     /// Environment variables it obeys.
@@ -112,6 +114,7 @@ const PLAIN: Allocator = Allocator {
     fits: |_| false,
     maps_ahead: false,
     keeps: "it keeps the address space to use it again",
+    keeping_option: "",
     unmaps: "",
     variables: &[],
     experiment: "its own statistics",

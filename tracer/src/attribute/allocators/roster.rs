@@ -14,7 +14,6 @@ use crate::{
 };
 
 /// One allocator that the process contains.
-#[derive(Clone)]
 pub struct Entry {
     /// Which.
     pub allocator: &'static Allocator,
@@ -27,7 +26,6 @@ pub struct Entry {
 }
 
 /// The allocators of one process.
-#[derive(Clone)]
 pub struct Roster {
     entries: Vec<Entry>,
 }

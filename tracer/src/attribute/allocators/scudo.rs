@@ -15,7 +15,6 @@ pub(super) static SCUDO: Allocator = Allocator {
     vma_names: &["scudo:*"],
     fits,
     keeps: "Scudo gives pages inside its reservation back and keeps the reservation",
-    unmaps: "it unmaps large blocks when they leave its cache",
     variables: &["SCUDO_OPTIONS"],
     ..PLAIN
 };

@@ -10,7 +10,6 @@ pub(super) static V8: Allocator = Allocator {
     symbols: &["_ZN2v84base2OS8AllocateE*"],
     vma_names: &["v8*"],
     keeps: "V8 keeps reservations in which it places pages of its heap",
-    unmaps: "V8 unmaps pages of its heap that its collector emptied",
     variables: &["NODE_OPTIONS"],
     experiment: "a forced collection (node --expose-gc, global.gc()): what the heap's use \
                  falls by was garbage",

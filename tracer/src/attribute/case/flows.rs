@@ -15,7 +15,7 @@ use crate::{
     event::Syscall,
     space::{
         flow::{Flow, Source, SourceKind},
-        piece::{Backing, Provenance},
+        piece::Provenance,
     },
     units::Bytes,
 };
@@ -25,13 +25,15 @@ pub fn by_owner(registry: &Registry<'_>, parts: &[Part]) -> Vec<(Source, Flow, O
     // Parts that are still there name the owner of their source, if they agree.
     let mut known: HashMap<Source, Option<&Owner>> = HashMap::new();
     for part in parts {
-        let agreed = known.entry(source(part)).or_insert(Some(&part.owner));
+        let agreed = known.entry(Source::of(&part.piece)).or_insert(Some(&part.owner));
         if *agreed != Some(&part.owner) {
             *agreed = None;
         }
     }
-    let flows = registry.evidence.space.flows().iter();
+    let mut flows: Vec<(&Source, &Flow)> = registry.evidence.space.flows().iter().collect();
+    flows.sort_by_key(|(source, _)| **source);
     flows
+        .into_iter()
         .map(|(source, flow)| {
             let owner = match known.get(source) {
                 Some(Some(owner)) => (*owner).clone(),
@@ -40,22 +42,6 @@ pub fn by_owner(registry: &Registry<'_>, parts: &[Part]) -> Vec<(Source, Flow, O
             (*source, *flow, owner)
         })
         .collect()
-}
-
-fn source(part: &Part) -> Source {
-    let piece = &part.piece;
-    let kind = match piece.backing {
-        Backing::Anonymous if piece.traits.stack => SourceKind::ThreadStack,
-        Backing::Anonymous => SourceKind::Anonymous,
-        Backing::Heap => SourceKind::Heap,
-        Backing::Stack => SourceKind::Stack,
-        Backing::File { .. } | Backing::Special(_) => SourceKind::File,
-    };
-    Source {
-        how: piece.origin.how,
-        site: piece.origin.site,
-        kind,
-    }
 }
 
 fn owner_by_site(registry: &Registry<'_>, source: &Source) -> Owner {

@@ -24,16 +24,28 @@ pub struct Facts {
 pub fn of(call: &Call) -> Facts {
     let placed = call.outcome.ok().map(Addr);
     match &call.request {
-        Request::Map { len, prot, flags, fd, offset } => {
+        Request::Map {
+            len,
+            prot,
+            flags,
+            fd,
+            offset,
+        } => {
             let mut facts = Facts::placed(placed, Some(Bytes(*len)));
             facts.protected(*prot);
             facts.flagged(MAP.names(*flags), MAP.words(*flags));
-            facts.words.extend(fd.map(|fd| format!("fd {fd} at {offset:#x}")));
+            facts
+                .words
+                .extend(fd.map(|fd| format!("fd {fd} at {offset:#x}")));
             facts
         }
         Request::Unmap(span) => Facts::about(*span),
         Request::Brk { wanted, before } => brk(*wanted, *before, placed),
-        Request::Remap { old, new_len, flags } => {
+        Request::Remap {
+            old,
+            new_len,
+            flags,
+        } => {
             let mut facts = Facts::about(*old);
             facts.words.push(format!("to {}", Bytes(*new_len)));
             facts.flagged(MREMAP.names(*flags), MREMAP.words(*flags));
@@ -44,7 +56,11 @@ pub fn of(call: &Call) -> Facts {
             facts.protected(*prot);
             facts
         }
-        Request::Advise { target, spans, advice } => Facts {
+        Request::Advise {
+            target,
+            spans,
+            advice,
+        } => Facts {
             ranges: spans.clone(),
             size: Some(spans.iter().map(|span| span.len()).sum()),
             names: MADV.names(*advice),
@@ -110,7 +126,9 @@ fn brk(wanted: Addr, before: Option<Addr>, after: Option<Addr>) -> Facts {
         order => {
             let mut facts = Facts::about(moved);
             let grows = order == std::cmp::Ordering::Greater;
-            facts.words.push(if grows { "grows" } else { "shrinks" }.to_owned());
+            facts
+                .words
+                .push(if grows { "grows" } else { "shrinks" }.to_owned());
             facts
         }
     }

@@ -83,7 +83,11 @@ impl<'a> Line<'a> {
                     child_pid: fork.child,
                     child_tid: fork.child_tid,
                 });
-                if fork.child == event.pid { "thread" } else { "fork" }
+                if fork.child == event.pid {
+                    "thread"
+                } else {
+                    "fork"
+                }
             }
             EventKind::Exec => "exec",
             EventKind::Exiting => "exiting",

@@ -28,14 +28,18 @@ pub fn line(event: &Event, started: Nanos, style: Style) -> String {
         EventKind::ThreadEnd { last: true } => ("exit", "process ended".to_owned()),
         EventKind::ThreadEnd { last: false } => ("exit", "thread ended".to_owned()),
     };
-    let size = event.kernel.map_or_else(String::new, |kernel| format!("  VmSize {}", kernel.vm_size));
+    let size = event
+        .kernel
+        .map_or_else(String::new, |kernel| format!("  VmSize {}", kernel.vm_size));
     let line = format!("{time:>12} {:>8}  {what:<15}  {rest}{size}", event.tid);
     line.trim_end().to_owned()
 }
 
 fn described(call: &Call, style: Style) -> String {
     let facts = facts::of(call);
-    let size = facts.size.map_or_else(String::new, |size: Bytes| size.to_string());
+    let size = facts
+        .size
+        .map_or_else(String::new, |size: Bytes| size.to_string());
     let words = style.paint(Paint::Plain, &facts.words.join(" "));
     let (paint, result) = match call.outcome {
         Ok(value) if returns_address(call.syscall) => (Paint::Plain, format!("{value:#x}")),
@@ -43,7 +47,10 @@ fn described(call: &Call, style: Style) -> String {
         Err(errno) => (Paint::Notable, format!("-1 {errno}")),
     };
     let result = style.paint(paint, &format!("{result:<14}"));
-    format!("{:<29} {size:>10} {words:<26} = {result}", range(&facts.ranges))
+    format!(
+        "{:<29} {size:>10} {words:<26} = {result}",
+        range(&facts.ranges)
+    )
 }
 
 fn range(ranges: &[Span]) -> String {

@@ -38,12 +38,22 @@ fn call(syscall: Syscall, request: Request, outcome: Result<u64, Errno>) -> Even
 }
 
 fn map(outcome: Result<u64, Errno>) -> Event {
-    let request = Request::Map { len: LEN, prot: 3, flags: 0x4022, fd: None, offset: 0 };
+    let request = Request::Map {
+        len: LEN,
+        prot: 3,
+        flags: 0x4022,
+        fd: None,
+        offset: 0,
+    };
     call(Syscall::Mmap, request, outcome)
 }
 
 fn advise(spans: Vec<Span>) -> Event {
-    let request = Request::Advise { target: None, spans, advice: 4 };
+    let request = Request::Advise {
+        target: None,
+        spans,
+        advice: 4,
+    };
     call(Syscall::ProcessMadvise, request, Ok(8192))
 }
 
@@ -64,7 +74,10 @@ fn lined(event: &Event) -> Value {
 fn calls_read_from_left_to_right() {
     let heap = Addr(0x5555_0000_0000);
     let brk = |wanted: u64, after: u64| {
-        let request = Request::Brk { wanted: Addr(wanted), before: Some(heap) };
+        let request = Request::Brk {
+            wanted: Addr(wanted),
+            before: Some(heap),
+        };
         call(Syscall::Brk, request, Ok(after))
     };
     let two = vec![Span::new(Addr(AT), 4096), Span::new(Addr(AT + 8192), 4096)];
@@ -74,7 +87,11 @@ fn calls_read_from_left_to_right() {
         shown(&advise(two)),
         shown(&brk(heap.0 + 0x21000, heap.0 + 0x21000)),
         shown(&brk(heap.0 + 0x21000, heap.0)),
-        shown(&call(Syscall::Munmap, Request::Unmap(Span::new(Addr(AT), LEN)), Ok(0))),
+        shown(&call(
+            Syscall::Munmap,
+            Request::Unmap(Span::new(Addr(AT), LEN)),
+            Ok(0),
+        )),
     ];
     let expected = [
         "   12.345678     1240  mmap             0x7f3a4c000000-0x7f3a54000000  128.0 MiB \
@@ -88,7 +105,7 @@ fn calls_read_from_left_to_right() {
         "   12.345678     1240  brk                                                       \
          refused                    = 0x555500000000  VmSize 1.52 GiB",
         "   12.345678     1240  munmap           0x7f3a4c000000-0x7f3a54000000  128.0 MiB \
-                                    = 0               VmSize 1.52 GiB",
+         \u{20}                          = 0               VmSize 1.52 GiB",
     ];
     for (line, expected) in lines.iter().zip(expected) {
         assert_eq!(line, expected);
@@ -98,7 +115,11 @@ fn calls_read_from_left_to_right() {
 #[test]
 fn tasks_have_lines_of_their_own() {
     let fork = |child, child_tid| {
-        let fork = Fork { child: Pid(child), child_tid: Tid(child_tid), figures: None };
+        let fork = Fork {
+            child: Pid(child),
+            child_tid: Tid(child_tid),
+            figures: None,
+        };
         event(EventKind::Fork(fork))
     };
     let mut exit = event(EventKind::ThreadEnd { last: true });
@@ -123,7 +144,10 @@ fn a_name_cannot_break_its_line() {
     let name = Some("a\n\u{1b}[2Jb".to_owned());
     let named = call(
         Syscall::Prctl,
-        Request::Name { span: Span::new(Addr(AT), 4096), name: name.clone() },
+        Request::Name {
+            span: Span::new(Addr(AT), 4096),
+            name: name.clone(),
+        },
         Ok(0),
     );
     let line = shown(&named);

@@ -22,7 +22,7 @@ pub fn calls(page: &mut Page, events: &EventCounts) {
 
 /// The final map.
 pub fn mappings(page: &mut Page, mappings: &[Mapping]) {
-    let mut table = Table::new(&["addresses", ">size", "perms", "kind", "owner", "name"]);
+    let mut table = Table::new(&[">addresses", ">size", "perms", "kind", "owner", "name"]);
     for mapping in mappings {
         table.row([
             format!("{:x}-{:x}", mapping.span.start.0, mapping.span.end.0),

@@ -34,7 +34,9 @@ pub fn ledger(page: &mut Page, process: &ProcessReport) {
         ]);
     }
     // Known only if every part is.
-    let resident = rows.iter().try_fold(Bytes(0), |sum, row| Some(sum + row.resident?));
+    let resident = rows
+        .iter()
+        .try_fold(Bytes(0), |sum, row| Some(sum + row.resident?));
     table.row([
         "all".to_owned(),
         String::new(),
@@ -58,8 +60,14 @@ pub fn ledger(page: &mut Page, process: &ProcessReport) {
 
 /// What each owner mapped and gave back since the attach.
 pub fn growth(page: &mut Page, rows: &[GrowthRow]) {
-    let mut table =
-        Table::new(&["owner", ">mapped", ">unmapped", ">given back", ">net", "mapped by"]);
+    let mut table = Table::new(&[
+        "owner",
+        ">mapped",
+        ">unmapped",
+        ">given back",
+        ">net",
+        "mapped by",
+    ]);
     for row in rows {
         if row.mapped.0 == 0 && row.unmapped.0 == 0 && row.discarded.0 == 0 {
             continue;
@@ -84,9 +92,10 @@ pub fn growth(page: &mut Page, rows: &[GrowthRow]) {
 }
 
 fn calls(row: &GrowthRow) -> String {
-    let calls = row.calls.iter().map(|(call, times, size)| {
-        format!("{call} {}× {size}", grouped(*times))
-    });
+    let calls = row
+        .calls
+        .iter()
+        .map(|(call, times, size)| format!("{call} {}× {size}", grouped(*times)));
     calls.collect::<Vec<_>>().join(", ")
 }
 

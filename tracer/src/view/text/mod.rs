@@ -55,7 +55,14 @@ fn overview(page: &mut Page, report: &Report) {
     let number = report.processes.len() as u64;
     let text = format!("{} observed", count(number, "process", "processes"));
     page.line(Paint::Heading, &text);
-    let mut table = Table::new(&["pid", "name", ">VmSize at attach", ">peak", ">at end", "verdict"]);
+    let mut table = Table::new(&[
+        "pid",
+        "name",
+        ">VmSize at attach",
+        ">peak",
+        ">at end",
+        "verdict",
+    ]);
     for process in &report.processes {
         table.row([
             process.target.pid.to_string(),
@@ -68,7 +75,6 @@ fn overview(page: &mut Page, report: &Report) {
     }
     page.table(&table);
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,14 @@
 //! One process: the answer, who it is, and its sizes; then the parts.
 
 use super::{
-    super::{identifier, number, page::Page, style::Paint, table::Table, timeline},
+    super::{
+        clean::{clean, fit},
+        identifier, number,
+        page::Page,
+        style::Paint,
+        table::Table,
+        timeline,
+    },
     Detail, detail, findings, ledger, trust,
 };
 use crate::{
@@ -53,7 +60,7 @@ fn verdict(page: &mut Page, verdict: &Verdict) {
 fn target(page: &mut Page, process: &ProcessReport) {
     let target = &process.target;
     let ending = match process.ending {
-        Ending::StillRunning => "then still running",
+        Ending::StillRunning => "still running",
         Ending::Exited => "until it ended",
     };
     let observed = number::lasting(process.observed);
@@ -67,18 +74,22 @@ fn target(page: &mut Page, process: &ProcessReport) {
     }
     if !target.cmdline.is_empty() {
         let command = target.cmdline.join(" ");
-        let command = super::super::clean::clean(&command);
-        let shown = super::super::clean::fit(&command, COMMAND_LIMIT);
-        page.paragraph("Command  ", &shown);
+        page.paragraph("Command  ", &fit(&clean(&command), COMMAND_LIMIT));
     }
 }
 
 /// VmSize and RSS, rounded and exact.
 fn sizes(process: &ProcessReport) -> Table {
     let (vm, rss) = (process.vm_size, process.rss);
-    let mut table = Table::new(&["", ">VmSize", ">exact", ">RSS", ">exact"]);
+    let mut table = Table::new(&["", ">VmSize", ">", ">RSS", ">"]);
     let mut row = |name: &str, vm: Option<Bytes>, rss: Option<Bytes>| {
-        table.row([name.to_owned(), rounded(vm), exact(vm), rounded(rss), exact(rss)]);
+        table.row([
+            name.to_owned(),
+            rounded(vm),
+            exact(vm),
+            rounded(rss),
+            exact(rss),
+        ]);
     };
     row("at attach", vm.at_attach, rss.at_attach);
     row("peak", vm.peak, rss.peak);

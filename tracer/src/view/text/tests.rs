@@ -20,7 +20,11 @@ fn the_summary_answers_first() {
 
 #[test]
 fn several_processes_begin_with_a_table() {
-    let text = render(&sample::two_processes(), Style::new(false, 80), Detail::Everything);
+    let text = render(
+        &sample::two_processes(),
+        Style::new(false, 80),
+        Detail::Everything,
+    );
     assert_eq!(text, include_str!("expected/several.txt"), "{text}");
 }
 
@@ -48,7 +52,11 @@ fn what_others_named_cannot_direct_the_terminal() {
     assert!(text.lines().count() > lines);
     let colored = render(&report, Style::new(true, 100), Detail::Everything);
     for after in colored.split('\u{1b}').skip(1) {
-        assert!(["[0m", "[1m", "[2m", "[1;32m", "[1;33m"].iter().any(|code| after.starts_with(code)));
+        assert!(
+            ["[0m", "[1m", "[2m", "[1;32m", "[1;33m"]
+                .iter()
+                .any(|code| after.starts_with(code))
+        );
     }
 }
 
@@ -57,7 +65,13 @@ fn colours_change_nothing_else() {
     let report = sample::two_processes();
     let mut colored = render(&report, Style::new(true, 100), Detail::Everything);
     assert!(colored.contains("\u{1b}[1;33mVERDICT retained-by-allocator"));
-    for code in ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[1;32m", "\u{1b}[1;33m"] {
+    for code in [
+        "\u{1b}[0m",
+        "\u{1b}[1m",
+        "\u{1b}[2m",
+        "\u{1b}[1;32m",
+        "\u{1b}[1;33m",
+    ] {
         colored = colored.replace(code, "");
     }
     assert_eq!(colored, plain(&report, 100));

@@ -1,0 +1,103 @@
+//! What is seen while a run goes on: events on standard output, the rest on standard error.
+
+use std::io::Write as _;
+
+use super::{is_watched, write_out};
+use crate::{
+    cli::intent::{Format, Subject, Trace, Verbosity},
+    event::Event,
+    session::Audience,
+    units::Nanos,
+    view::{
+        Style, events,
+        status::{self, Status},
+    },
+};
+
+/// The user's screen.
+pub struct Screen {
+    events: Option<Format>,
+    verbosity: Verbosity,
+    subject: String,
+    style: Style,
+    shows_status: bool,
+    has_status: bool,
+    listens: bool,
+}
+
+impl Screen {
+    pub fn new(trace: &Trace, style: Style) -> Self {
+        let subject = match &trace.subject {
+            Subject::Running(pids) => {
+                let pids: Vec<_> = pids.iter().map(ToString::to_string).collect();
+                format!("process {}", pids.join(", "))
+            }
+            Subject::Command { program, .. } => format!("`{}`", program.to_string_lossy()),
+        };
+        Self {
+            events: trace.events.then_some(trace.format),
+            verbosity: trace.verbosity,
+            subject,
+            style,
+            shows_status: !trace.events && trace.verbosity >= Verbosity::Normal && is_watched(),
+            has_status: false,
+            listens: true,
+        }
+    }
+
+    /// Takes the status line away.
+    pub fn clear(&mut self) {
+        if std::mem::take(&mut self.has_status) {
+            say("\r\x1b[K");
+        }
+    }
+}
+
+impl Audience for Screen {
+    fn event(&mut self, event: &Event, started: Nanos) {
+        let bytes = match self.events {
+            None => return,
+            Some(Format::Text) => {
+                let mut line = events::line(event, started, self.style);
+                line.push('\n');
+                line.into_bytes()
+            }
+            Some(Format::Json) => {
+                let mut line = Vec::new();
+                // Into memory: cannot fail.
+                let _ = events::write_json(event, started, &mut line);
+                line
+            }
+        };
+        self.listens &= write_out(&bytes).unwrap_or(false);
+    }
+
+    fn attached(&mut self, notes: &[String]) {
+        if self.verbosity >= Verbosity::Normal {
+            for note in notes {
+                say(&format!("tracer: {note}\n"));
+            }
+            if is_watched() {
+                say(&format!("tracer: observing {}; Ctrl-C ends it and explains\n", self.subject));
+            }
+        }
+    }
+
+    fn status(&mut self, status: &Status) {
+        if self.shows_status {
+            let line = status::line(status, self.style);
+            say(&format!("\r\x1b[K{line}"));
+            self.has_status = true;
+        }
+    }
+
+    fn listens(&self) -> bool {
+        self.listens
+    }
+}
+
+/// Diagnostics; there is nobody to tell if they cannot be written.
+fn say(text: &str) {
+    let mut err = std::io::stderr().lock();
+    let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+}

@@ -1,0 +1,96 @@
+//! `not-released`: no call gave these bytes back. In use, or freed and cached: calls
+//! cannot tell.
+
+use super::{heap_pinned, mapped_by, ranges, released, reserved, residency, sentence, settings_of};
+use crate::{
+    attribute::{
+        Owner,
+        allocators::{self, Topic, glibc::GLIBC},
+        case::{Case, Part},
+        explanation::Finding,
+        tally::Kind,
+    },
+    space::piece::Backing,
+    units::Bytes,
+};
+
+pub const REASON: &str = "not-released";
+
+pub fn find(case: &Case<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for owner in case.owners() {
+        if allocators::by_name(&owner.0).is_none() && owner != Owner::UNKNOWN {
+            continue;
+        }
+        let bytes = undecided(case, &owner);
+        if bytes.0 > 0 {
+            findings.push(finding(case, owner, bytes));
+        }
+    }
+    findings
+}
+
+/// Live bytes of an owner that no other finding explains.
+fn undecided(case: &Case<'_>, owner: &Owner) -> Bytes {
+    let live = case.tally.bytes(owner, Kind::Live);
+    let huge: Bytes = case
+        .parts_of(owner)
+        .filter(|part| reserved::is_huge(part))
+        .map(|part| part.span.len())
+        .sum();
+    let mut free = Bytes(0);
+    if owner.0 == GLIBC.name
+        && let Some(walk) = heap_pinned::walk(case)
+    {
+        // What was given back of the heap is free too, and is not among the live bytes.
+        let free_and_live = walk.free - heap_pinned::heap(case, |kind| kind != Kind::Live);
+        free = free_and_live + walk.top;
+    }
+    live - huge - free
+}
+
+fn finding(case: &Case<'_>, owner: Owner, bytes: Bytes) -> Finding {
+    let sort = |part: &Part| {
+        part.owner == owner && part.kind == Kind::Live && !part.ahead && !reserved::is_huge(part)
+    };
+    let allocator = allocators::by_name(&owner.0);
+    let fresh = case.tally.fresh_bytes(&owner, Kind::Live);
+    let live = case.tally.bytes(&owner, Kind::Live);
+    let mut evidence = vec![released(case, &owner)];
+    if fresh < live {
+        evidence.push(format!("{} of it is older than the attach", live - fresh));
+    }
+    evidence.extend(mapped_by(case, sort));
+    evidence.extend(residency(case, sort));
+    evidence.extend(ranges(case, sort));
+    evidence.extend(allocator.iter().flat_map(|a| settings_of(case, a)));
+    let (whose, tell) = match allocator {
+        Some(allocator) => (allocator.title, allocator.experiment),
+        None => (
+            "an unknown owner",
+            "a run traced from its start, where call sites show who maps what",
+        ),
+    };
+    let mut cannot_exclude = format!(
+        "either: in use, or freed and cached. Calls cannot tell; what would: {tell}."
+    );
+    let in_heap = case
+        .parts_of(&owner)
+        .any(|part| part.piece.backing == Backing::Heap);
+    if in_heap && case.evidence.heap.is_none() && owner.0 == GLIBC.name {
+        cannot_exclude.push_str(" For the heap, a walk through its chunks would decide.");
+    }
+    Finding {
+        reason: REASON,
+        bytes,
+        confidence: case.confidence(&owner, sort),
+        summary: sentence(&format!("{bytes} of {whose} was not given back by any call.")),
+        evidence,
+        cannot_exclude,
+        remedy: match allocator {
+            Some(allocator) => (allocator.advice)(case.evidence, Topic::NotReleased),
+            None => "Trace the program from its start to learn whose it is.".to_owned(),
+        },
+        owner,
+    }
+}

@@ -1,0 +1,5 @@
+//! Whole processes, as they were measured, and what must hold of any.
+
+mod owners;
+mod properties;
+mod seed;

@@ -1,0 +1,154 @@
+//! Whose bytes: what must never be mistaken.
+
+use crate::{
+    attribute::{
+        explanation::{Confidence, State, VerdictCode},
+        testing::*,
+    },
+    units::{Addr, Bytes, Span},
+};
+
+#[test]
+fn what_a_program_maps_itself_is_not_charged_to_an_allocator() {
+    let mut world = World::dynamic(&[LIBJEMALLOC]);
+    world.tells(LIBJEMALLOC, &["malloc", "mallctl"], &[]);
+    world.mmap(OWN, 300 * MIB, RW, NORESERVE);
+    world.mmap(GLIBC_MALLOC, 2 * MIB, RW, PLAIN);
+    world.mmap(JEMALLOC, 4 * MIB, RW, NORESERVE);
+    let explanation = world.explain();
+    assert_eq!(owned(&explanation, "application"), Bytes(300 * MIB));
+    assert_eq!(owned(&explanation, "glibc"), Bytes(2 * MIB));
+    assert_eq!(owned(&explanation, "jemalloc"), Bytes(4 * MIB));
+    assert_eq!(explanation.verdict.code, VerdictCode::NotReleased);
+    assert!(
+        explanation.verdict.summary.contains("mapped 300.0 MiB (grow in program)"),
+        "{}",
+        explanation.verdict.summary
+    );
+    let finding = finding(&explanation, "grew-by-application-mmap").expect("it grew");
+    assert!(finding.evidence.contains(&"300.0 MiB by grow in program".to_owned()));
+}
+
+#[test]
+fn two_allocators_are_told_apart_and_interposition_is_said() {
+    let mut world = jemalloc_seed();
+    world.mmap(GLIBC_MALLOC, 2 * MIB, RW, PLAIN);
+    let explanation = world.explain();
+    let names: Vec<&str> = explanation.allocators.iter().map(|a| a.name.as_str()).collect();
+    assert_eq!(names, ["jemalloc", "glibc"]);
+    assert!(explanation.allocators.iter().all(|a| a.confidence == Confidence::High));
+    let glibc = explanation.allocators[1].evidence.join("\n");
+    assert!(glibc.contains("libjemalloc.so.2 defines malloc"), "{glibc}");
+}
+
+#[test]
+fn a_stripped_static_allocator_is_unknown_unless_its_looks_fit() {
+    const SITE: &[At] = &[(LIBC, "mmap64"), (PROGRAM, "")];
+    let mut world = World::dynamic(&[]);
+    world.tells(PROGRAM, &[], &["_RJEM_MALLOC_CONF"]);
+    world.mmap(SITE, 160 * MIB, RW, NORESERVE);
+    world.mmap(SITE, 33 * MIB, RW, PLAIN);
+    let explanation = world.explain();
+    assert_eq!(owned(&explanation, "jemalloc"), Bytes(160 * MIB));
+    assert_eq!(owned(&explanation, "unknown"), Bytes(33 * MIB));
+    let found = &explanation.allocators[0];
+    assert_eq!((found.name.as_str(), found.confidence), ("jemalloc", Confidence::Low));
+}
+
+#[test]
+fn looks_that_fit_two_candidates_name_nobody() {
+    const SITE: &[At] = &[(LIBC, "mmap64"), (PROGRAM, "")];
+    let mut world = World::dynamic(&[]);
+    world.tells(PROGRAM, &["_rjem_malloc", "mi_malloc"], &[]);
+    world.mmap(SITE, GIB, RW, NORESERVE);
+    let explanation = world.explain();
+    assert_eq!(owned(&explanation, "unknown"), Bytes(GIB));
+}
+
+#[test]
+fn code_without_symbols_and_without_an_allocator_is_the_program_s() {
+    const SITE: &[At] = &[(LIBC, "mmap64"), (PROGRAM, "")];
+    let mut world = World::dynamic(&[]);
+    world.mmap(SITE, 64 * MIB, RW, NORESERVE);
+    assert_eq!(owned(&world.explain(), "application"), Bytes(64 * MIB));
+    world.modules[0].unreadable = Some("it was deleted".into());
+    assert_eq!(owned(&world.explain(), "unknown"), Bytes(64 * MIB));
+}
+
+#[test]
+fn a_name_given_by_prctl_tells_where_the_site_does_not() {
+    let mut world = World::dynamic(&[]);
+    let addr = world.mmap(&[], GIB, RW, NORESERVE);
+    assert_eq!(owned(&world.explain(), "unknown"), Bytes(GIB));
+    world.name(addr, GIB, "mimalloc");
+    let explanation = world.explain();
+    assert_eq!(owned(&explanation, "mimalloc"), Bytes(GIB));
+    assert_eq!(explanation.allocators[0].confidence, Confidence::High);
+}
+
+#[test]
+fn an_unreadable_libc_proves_nothing() {
+    const SITE: &[At] = &[(LIBC, ""), (PROGRAM, "grow")];
+    let mut world = World::dynamic(&[]);
+    world.mmap(SITE, 64 * MIB, RW, PLAIN);
+    world.modules[1].unreadable = Some("deleted by an upgrade".into());
+    assert_eq!(owned(&world.explain(), "unknown"), Bytes(64 * MIB));
+}
+
+#[test]
+fn thread_stacks_are_stacks_whoever_asks() {
+    let mut world = World::dynamic(&[]);
+    world.mmap(GLIBC_THREAD, 8 * MIB + 4 * KIB, NONE, STACK);
+    world.mmap(OWN, 2 * MIB, RW, STACK);
+    let explanation = world.explain();
+    let stack = Bytes(10 * MIB + 4 * KIB + 132 * KIB);
+    assert_eq!(ledger(&explanation, "stacks", State::Stack), stack);
+}
+
+#[test]
+fn the_loader_and_the_kernel_have_their_own() {
+    const SITE: &[At] = &[(LOADER, "mmap64"), (LOADER, "")];
+    let mut world = World::dynamic(&[]);
+    world.mmap(SITE, 12 * KIB, RW, PLAIN);
+    let explanation = world.explain();
+    assert_eq!(ledger(&explanation, "loader", State::Other), Bytes(12 * KIB));
+    assert_eq!(ledger(&explanation, "kernel", State::Other), Bytes(8 * KIB));
+}
+
+#[test]
+fn an_older_heap_is_glibc_s_unless_tcmalloc_is_there() {
+    let heap = vma(Span::new(Addr(0x6000_0000), 16 * MIB), "rw-p", "[heap]");
+    let paths = [PROGRAM, LIBC, LOADER, LIBTCMALLOC];
+    let explanation = World::with(&paths[..3], std::slice::from_ref(&heap)).explain();
+    assert_eq!(owned(&explanation, "glibc"), Bytes(16 * MIB));
+    assert_eq!(explanation.allocators[0].confidence, Confidence::Medium);
+    let explanation = World::with(&paths, &[heap]).explain();
+    assert_eq!(owned(&explanation, "unknown"), Bytes(16 * MIB));
+}
+
+#[test]
+fn older_anonymous_memory_is_unknown_unless_it_looks_like_an_arena_or_a_stack() {
+    let at = |addr| Addr(0x7000_0000_0000 + addr);
+    let old = [
+        vma(Span::new(at(0), 132 * KIB), "rw-p", ""),
+        vma(Span::new(at(132 * KIB), 64 * MIB - 132 * KIB), "---p", ""),
+        vma(Span::new(at(GIB), 4 * KIB), "---p", ""),
+        vma(Span::new(at(GIB + 4 * KIB), 8 * MIB), "rw-p", ""),
+        vma(Span::new(at(2 * GIB), 100 * MIB), "rw-p", ""),
+    ];
+    let explanation = World::with(&[PROGRAM, LIBC, LOADER], &old).explain();
+    assert_eq!(owned(&explanation, "glibc"), Bytes(64 * MIB));
+    assert_eq!(owned(&explanation, "unknown"), Bytes(100 * MIB));
+    let stacks = owned(&explanation, "stacks");
+    assert_eq!(stacks, Bytes(8 * MIB + 4 * KIB + 132 * KIB));
+    assert_eq!(explanation.verdict.code, VerdictCode::NoGrowth);
+}
+
+#[test]
+fn shared_memory_is_the_program_s_and_no_file() {
+    let shared = vma(Span::new(Addr(0x7000_0000_0000), 64 * MIB), "rw-s", "/dev/zero (deleted)");
+    let file = vma(Span::new(Addr(0x7100_0000_0000), 64 * MIB), "r--s", "/var/data");
+    let explanation = World::with(&[PROGRAM, LIBC], &[shared, file]).explain();
+    assert_eq!(ledger(&explanation, "application", State::Other), Bytes(64 * MIB));
+    assert!(ledger(&explanation, "files", State::File) > Bytes(64 * MIB));
+}

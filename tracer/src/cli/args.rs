@@ -1,0 +1,115 @@
+//! What may be typed, in the words of the help text.
+
+use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
+
+use clap::{ArgAction, Parser, ValueEnum, ValueHint};
+
+use super::{generate::Paper, help, values};
+
+/// Explains why a process's virtual memory grew, and why it did not shrink
+///
+/// Follows the system calls that change an address space with eBPF, rebuilds the address
+/// space from them, and says whose its bytes are, in what state, and why they are still
+/// there. Tracing ends with Ctrl-C, with the process, or after --duration; then the summary
+/// is written. The process runs on and is not changed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tracer",
+    version,
+    override_usage = "tracer [OPTIONS] --pid <PID>\n       tracer [OPTIONS] -- <CMD> [ARGS]...",
+    after_help = help::SHORT,
+    after_long_help = help::long(),
+)]
+pub struct Args {
+    /// Trace this running process; give it again or a comma list for several
+    #[arg(short, long = "pid", value_name = "PID", value_delimiter = ',')]
+    #[arg(value_parser = values::pid)]
+    pub pids: Vec<NonZeroU32>,
+
+    /// Start this command and trace it from its first instruction
+    ///
+    /// It gets the environment that tracer was given, LD_PRELOAD and the like included.
+    /// Under sudo it runs as the user who called sudo, not as root. Its own exit code is
+    /// not passed on.
+    #[arg(last = true, value_name = "CMD", value_hint = ValueHint::CommandName)]
+    pub command: Vec<OsString>,
+
+    /// End after this long: seconds, or 500ms, 2m, 1h
+    #[arg(short, long, value_name = "TIME", value_parser = values::duration)]
+    pub duration: Option<Duration>,
+
+    /// Print each call as it happens, before the summary
+    ///
+    /// One line a call on standard output; as JSON Lines with --format json.
+    #[arg(long)]
+    pub events: bool,
+
+    /// How to write the summary and the events
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+
+    /// Write the summary to this file rather than standard output
+    ///
+    /// "-" is standard output. Events are printed to standard output all the same.
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+
+    /// Do not trace the processes that a traced process makes
+    #[arg(long)]
+    pub no_follow: bool,
+
+    /// Show the calls and the final map too; twice: what tracer itself does
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// No status line and no remarks: only the summary, and errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Memory for events on their way from the kernel, in MiB, a power of two
+    ///
+    /// If the summary reports lost events, try a larger one.
+    #[arg(long, value_name = "MIB", default_value = "8", value_parser = values::ring_size)]
+    pub ring_size: u32,
+
+    /// When to use colours; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+
+    /// Print the man page or shell completions
+    #[arg(long, value_name = "WHAT", hide = true, exclusive = true)]
+    pub generate: Option<Paper>,
+}
+
+/// How the summary and the events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For programs: see docs/json.md
+    Json,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// In files and pipes too
+    Always,
+    /// Not at all
+    Never,
+}
+
+impl Color {
+    /// Whether to use colours where the output is a terminal or not, and `NO_COLOR` is set
+    /// to something or not.
+    #[must_use]
+    pub const fn wanted(self, terminal: bool, no_color: bool) -> bool {
+        match self {
+            Self::Auto => terminal && !no_color,
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What packages need of the command line: its definition in, a man page or shell
+//! completions out.
+
+use std::io;
+
+use clap::{Command, ValueEnum};
+use clap_complete::Shell;
+
+use super::help;
+
+/// What can be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Paper {
+    /// The man page, roff
+    Man,
+    /// Completions for bash
+    Bash,
+    /// Completions for zsh
+    Zsh,
+    /// Completions for fish
+    Fish,
+    /// Completions for elvish
+    Elvish,
+}
+
+/// Writes it.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write(paper: Paper, out: &mut dyn io::Write) -> io::Result<()> {
+    let mut command = super::command();
+    let shell = match paper {
+        Paper::Man => return man(command, out),
+        Paper::Bash => Shell::Bash,
+        Paper::Zsh => Shell::Zsh,
+        Paper::Fish => Shell::Fish,
+        Paper::Elvish => Shell::Elvish,
+    };
+    let name = command.get_name().to_owned();
+    command.set_bin_name(name);
+    command.build();
+    clap_complete::Generator::try_generate(&shell, &command, out)
+}
+
+/// The page as the generator makes it, with sections of our own for what stands below the
+/// options: it would run their lines together.
+fn man(command: Command, out: &mut dyn io::Write) -> io::Result<()> {
+    let page = clap_mangen::Man::new(command);
+    page.render_title(out)?;
+    page.render_name_section(out)?;
+    page.render_synopsis_section(out)?;
+    page.render_description_section(out)?;
+    page.render_options_section(out)?;
+    out.write_all(help::roff().as_bytes())?;
+    page.render_version_section(out)
+}

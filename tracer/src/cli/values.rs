@@ -1,0 +1,89 @@
+//! One typed value in, its meaning or a sentence that says what would do out.
+
+use std::{num::NonZeroU32, time::Duration};
+
+/// The kernel's highest process id (`PID_MAX_LIMIT`).
+const HIGHEST_PID: u32 = 1 << 22;
+/// The largest ring, MiB: what one process should lock in memory at most.
+const LARGEST_RING: u32 = 1024;
+
+/// A process id.
+pub fn pid(text: &str) -> Result<NonZeroU32, String> {
+    let pid = text.trim().parse().ok().and_then(NonZeroU32::new);
+    pid.filter(|pid| pid.get() <= HIGHEST_PID)
+        .ok_or_else(|| format!("a process id is a number from 1 to {HIGHEST_PID}"))
+}
+
+/// A length of time above zero: `10`, `0.5`, `500ms`, `2m`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let number_ends = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(number_ends);
+    let seconds = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => f64::NAN,
+    };
+    number
+        .parse()
+        .ok()
+        .and_then(|number: f64| Duration::try_from_secs_f64(number * seconds).ok())
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "give seconds above zero, or a unit: 10, 500ms, 2m, 1h".to_owned())
+}
+
+/// A power of two, MiB.
+pub fn ring_size(text: &str) -> Result<u32, String> {
+    let size = text.parse().ok();
+    size.filter(|size: &u32| size.is_power_of_two() && *size <= LARGEST_RING)
+        .ok_or_else(|| format!("give a power of two from 1 to {LARGEST_RING}, in MiB"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units() {
+        let millis = |text| duration(text).map(|time| time.as_millis());
+        for (text, expected) in [
+            ("10", 10_000),
+            ("0.5", 500),
+            ("500ms", 500),
+            ("3s", 3_000),
+            ("2m", 120_000),
+            ("2min", 120_000),
+            ("1h", 3_600_000),
+        ] {
+            assert_eq!(millis(text), Ok(expected), "{text}");
+        }
+        for wrong in [
+            "", "0", "0ms", "-1", "1d", "ms", "1.2.3", "nan", "inf", "1e3", "9e99", "1 s",
+        ] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+        let endless = "9".repeat(400);
+        assert!(duration(&endless).is_err());
+    }
+
+    #[test]
+    fn process_ids_are_in_the_kernels_range() {
+        assert_eq!(pid("4194304").map(NonZeroU32::get), Ok(4_194_304));
+        assert_eq!(pid(" 7").map(NonZeroU32::get), Ok(7));
+        for wrong in ["0", "-1", "4194305", "x", ""] {
+            assert!(pid(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn rings_are_powers_of_two() {
+        assert_eq!(ring_size("1"), Ok(1));
+        assert_eq!(ring_size("1024"), Ok(1024));
+        for wrong in ["0", "3", "2048", "8MiB", "-8"] {
+            assert!(ring_size(wrong).is_err(), "{wrong}");
+        }
+    }
+}

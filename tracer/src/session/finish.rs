@@ -1,0 +1,208 @@
+//! The end of a process' observation: last readings, evidence, its report.
+
+use super::{MOST_ENDED, Session, facts, mappings, process::Process, readings::Verified};
+use crate::{
+    attribute::{
+        self,
+        evidence::{Doubt, Evidence, HeapWalk, Resident, Trend},
+    },
+    host::{clock, heap_walk, maps, process as host},
+    report::{Ending, EventCounts, ProcessReport},
+    space::piece::Backing,
+    track::Tracked,
+    units::{Addr, Bytes, Pid, Span},
+};
+
+/// RSS up to which residency is read mapping by mapping: the kernel walks every page table
+/// of the process under its lock, about a second for this much.
+const MOST_RESIDENT: Bytes = Bytes(256 << 30);
+
+impl Session {
+    /// Ends the observation of a process and keeps its report.
+    pub(super) fn finish(&mut self, pid: Pid, ending: Ending) {
+        let verified = match ending {
+            Ending::StillRunning => self.verify(pid, &mut |_| {}),
+            Ending::Exited => None,
+        };
+        self.probes.remove_target(pid);
+        // The verification may have found that it ended meanwhile: then it is reported.
+        let Some(process) = self.processes.remove(&pid) else {
+            return;
+        };
+        let shared = self.users(process.space) > 0;
+        if process.awaits_exec || (shared && ending == Ending::Exited) {
+            self.leave(process.space);
+            return;
+        }
+        if self.ended.len() >= MOST_ENDED {
+            self.ended_unreported += 1;
+            self.leave(process.space);
+            return;
+        }
+        if let Some(tracked) = self.spaces.get_mut(&process.space) {
+            tracked.give_up_reading();
+        }
+        let Some(tracked) = self.spaces.get(&process.space) else {
+            return;
+        };
+        let report = report(
+            &process,
+            tracked,
+            ending,
+            verified,
+            self.losses.total() + self.undecodable,
+            &mut self.elf,
+        );
+        self.ended.push(report);
+        self.leave(process.space);
+    }
+}
+
+fn report(
+    process: &Process,
+    tracked: &Tracked,
+    ending: Ending,
+    verified: Option<Verified>,
+    lost: u64,
+    elf: &mut facts::ElfCache,
+) -> ProcessReport {
+    let pid = process.pid;
+    let space = tracked.space();
+    let alive = ending == Ending::StillRunning;
+    let memory = alive.then(|| host::memory(pid).ok()).flatten();
+    let residency = residency(pid, memory);
+    let heap = alive.then(|| heap(pid, tracked)).flatten();
+    let kernel = match verified {
+        Some(verified) => Some(verified.kernel_vm_size),
+        None => tracked.last_figures().map(|figures| figures.vm_size),
+    };
+    let drift = kernel.map_or(0, |kernel| signed(space.vm_size()) - signed(kernel));
+    let sums = tracked.reconciler().sums();
+    let vm_size = Trend {
+        at_attach: process.vm_at_attach,
+        peak: Some(tracked.peak().max(process.vm_at_attach.unwrap_or_default())),
+        at_end: Some(space.vm_size()),
+    };
+    let rss = Trend {
+        at_attach: process.rss_at_attach,
+        peak: peak_rss(process, tracked, memory),
+        at_end: memory.map(|memory| memory.rss).or(tracked.rss().last),
+    };
+    let (sites, modules) = facts::gather(space, pid, &process.target.exe, elf);
+    let mut settings = process.settings.clone();
+    if settings.environment.is_empty() && alive {
+        settings = host::settings(pid);
+    }
+    let explanation = attribute::explain(&Evidence {
+        space,
+        sites: &sites,
+        modules: &modules,
+        settings: &settings,
+        residency: residency.as_deref(),
+        heap: heap.as_ref(),
+        vm_size,
+        rss,
+        rss_anon_at_end: memory.map(|memory| memory.rss_anon).or(tracked.rss().anonymous),
+        doubt: Doubt {
+            lost: lost + tracked.dropped(),
+            mismatches: sums.mismatches,
+            drift: Bytes(drift.unsigned_abs()),
+        },
+    });
+    let names_memory = verified.is_some_and(|verified| verified.names_memory);
+    ProcessReport {
+        target: process.target.clone(),
+        ending,
+        observed: clock::now().since(process.begun),
+        vm_size,
+        kernel_vm_size_at_end: kernel,
+        rss,
+        events: EventCounts {
+            received: tracked.counts().received,
+            lost: lost + tracked.dropped(),
+            by_call: tracked.counts().by_call.clone(),
+        },
+        reconciliation: crate::report::Reconciliation { drift_bytes: drift, ..sums },
+        mappings: mappings::lines(space, &explanation.owners, names_memory),
+        explanation,
+        timeline: tracked.timeline().to_vec(),
+        notes: notes(tracked, ending, verified, residency.is_some()),
+    }
+}
+
+fn residency(pid: Pid, memory: Option<host::Memory>) -> Option<Vec<Resident>> {
+    memory.filter(|memory| memory.rss <= MOST_RESIDENT)?;
+    maps::read_residency(pid).ok().filter(|resident| !resident.is_empty())
+}
+
+/// The walk through the main heap, whose ends the kernel's figures or the map give.
+fn heap(pid: Pid, tracked: &Tracked) -> Option<HeapWalk> {
+    let figures = tracked.last_figures();
+    let span = match figures.filter(|figures| figures.start_brk > Addr(0)) {
+        Some(figures) => Span::between(figures.start_brk, figures.brk),
+        None => {
+            let pieces = tracked.space().pieces();
+            let heap = pieces.filter(|(_, piece)| piece.backing == Backing::Heap);
+            heap.map(|(span, _)| span)
+                .reduce(|first, last| Span::between(first.start, last.end))?
+        }
+    };
+    heap_walk::walk(pid, span)
+}
+
+/// The highest RSS of the observation: what events and samples showed, or the kernel's own
+/// high-water mark if it rose meanwhile.
+fn peak_rss(
+    process: &Process,
+    tracked: &Tracked,
+    memory: Option<host::Memory>,
+) -> Option<Bytes> {
+    let risen = memory
+        .map(|memory| memory.rss_high)
+        .or(tracked.last_figures().map(|figures| figures.peak_rss))
+        .filter(|high| process.rss_high_at_attach.is_some_and(|before| *high > before));
+    tracked.rss().peak.max(risen).max(process.rss_at_attach)
+}
+
+fn notes(
+    tracked: &Tracked,
+    ending: Ending,
+    verified: Option<Verified>,
+    has_residency: bool,
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    match (ending, verified) {
+        (Ending::Exited, _) => notes.push(
+            "the process had ended: its map could not be compared line by line at the end, and \
+             what is in memory is known as a sum only"
+                .to_owned(),
+        ),
+        (Ending::StillRunning, Some(verified)) if !verified.decided => notes.push(
+            "calls went on while the map was compared at the end: the final figures are a \
+             moment's"
+                .to_owned(),
+        ),
+        (Ending::StillRunning, None) => {
+            notes.push("the map could not be compared with the kernel's at the end".to_owned());
+        }
+        (Ending::StillRunning, Some(_)) => {}
+    }
+    if ending == Ending::StillRunning && !has_residency {
+        notes.push("what is in memory could not be read (/proc/<pid>/smaps)".to_owned());
+    }
+    if tracked.last_figures().is_none() && tracked.counts().received > 0 {
+        notes.push("the kernel's own figures did not come with the events".to_owned());
+    }
+    if tracked.dropped() > 0 {
+        notes.push(format!(
+            "{} events came while the map could not be read, and were dropped",
+            tracked.dropped()
+        ));
+    }
+    notes.extend(tracked.reconciler().details().iter().cloned());
+    notes
+}
+
+fn signed(bytes: Bytes) -> i64 {
+    i64::try_from(bytes.0).unwrap_or(i64::MAX)
+}

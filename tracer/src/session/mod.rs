@@ -1,0 +1,296 @@
+//! Joins the stages: events of the ring to address spaces, address spaces to reports.
+//!
+//! Owns what runs: probes, processes, bounds, the end. The only place that decides *when*
+//! something is read; what is read and what follows from it is decided elsewhere.
+
+mod facts;
+mod finish;
+mod mappings;
+mod process;
+mod readings;
+mod run;
+
+pub use run::{Audience, Outcome, Wishes, run};
+
+use std::collections::{BTreeMap, HashMap};
+
+use process::{Process, SpaceId};
+
+use crate::{
+    event::{Event, EventKind, Fork, PidFd, Request},
+    host::{clock, kernel::page_size, process as host},
+    probe::{Losses, Probes, Ring},
+    report::{Ending, ProcessReport},
+    space::piece::Provenance,
+    track::Tracked,
+    units::{Bytes, Nanos, Pid},
+};
+
+/// Events handled before signals and timers get a turn.
+const EVENTS_PER_TURN: usize = 1 << 16;
+/// Processes whose reports are kept after their end; of more only the number.
+const MOST_ENDED: usize = 1000;
+
+/// A run under way.
+pub struct Session {
+    probes: Probes,
+    ring: Ring,
+    started: Nanos,
+    processes: BTreeMap<Pid, Process>,
+    spaces: HashMap<SpaceId, Tracked>,
+    next_space: SpaceId,
+    ended: Vec<ProcessReport>,
+    ended_unreported: u64,
+    losses: Losses,
+    undecodable: u64,
+    handled: u64,
+    notes: Vec<String>,
+    elf: facts::ElfCache,
+}
+
+impl Session {
+    fn new(probes: Probes, ring: Ring) -> Self {
+        Self {
+            notes: probes.availability().notes.clone(),
+            probes,
+            ring,
+            started: clock::now(),
+            processes: BTreeMap::new(),
+            spaces: HashMap::new(),
+            next_space: SpaceId::default(),
+            ended: Vec::new(),
+            ended_unreported: 0,
+            losses: Losses::default(),
+            undecodable: 0,
+            handled: 0,
+            elf: facts::ElfCache::default(),
+        }
+    }
+
+    /// Begins to observe a process that runs already.
+    fn attach(&mut self, pid: Pid) -> anyhow::Result<()> {
+        host::check_observable(pid)?;
+        // From here on its events wait in the ring; what was before is in its map.
+        self.probes.add_target(pid)?;
+        let tracked = Tracked::unread(page_size(), Provenance::PreExisting);
+        let space = self.add_space(tracked);
+        let memory = host::memory(pid)?;
+        let process = Process::running(pid, space, clock::now(), memory);
+        self.processes.insert(pid, process);
+        Ok(())
+    }
+
+    /// Begins to observe a child that has yet to execute its command.
+    fn attach_held(&mut self, pid: Pid) -> anyhow::Result<()> {
+        self.probes.add_target(pid)?;
+        let space = self.add_space(Tracked::unread(page_size(), Provenance::Exec));
+        self.processes.insert(pid, Process::held(pid, space, clock::now()));
+        Ok(())
+    }
+
+    fn add_space(&mut self, tracked: Tracked) -> SpaceId {
+        let id = self.next_space;
+        self.next_space = id.next();
+        self.spaces.insert(id, tracked);
+        id
+    }
+
+    /// Handles waiting events, each shown to `show` first; returns whether more may wait.
+    fn drain(&mut self, show: &mut dyn FnMut(&Event)) -> bool {
+        let mut events = Vec::new();
+        let drained = self.ring.drain(EVENTS_PER_TURN, |event| events.push(event));
+        self.undecodable += drained.undecodable as u64;
+        self.handled += events.len() as u64;
+        for event in events {
+            self.handle(event, show);
+        }
+        drained.events == EVENTS_PER_TURN
+    }
+
+    fn handle(&mut self, event: Event, show: &mut dyn FnMut(&Event)) {
+        let Some(process) = self.processes.get_mut(&event.pid) else {
+            return;
+        };
+        let exec = matches!(event.kind, EventKind::Exec);
+        if process.awaits_exec && !exec {
+            return;
+        }
+        show(&event);
+        match &event.kind {
+            EventKind::Fork(fork) => {
+                self.born(&event, fork);
+                self.take(event);
+            }
+            EventKind::Exec => self.executed(&event),
+            EventKind::ThreadEnd { last: true } => {
+                let pid = event.pid;
+                self.take(event);
+                self.finish(pid, Ending::Exited);
+            }
+            EventKind::Call(call) => match call.request {
+                Request::Advise { target: Some(fd), .. } => self.advise_other(event, fd),
+                _ => self.take(event),
+            },
+            EventKind::Exiting | EventKind::ThreadEnd { last: false } => self.take(event),
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        let space = self.processes.get(&event.pid).map(|process| process.space);
+        if let Some(tracked) = space.and_then(|space| self.spaces.get_mut(&space)) {
+            tracked.take(event);
+        }
+    }
+
+    fn born(&mut self, event: &Event, fork: &Fork) {
+        let Some(parent) = self.processes.get(&event.pid) else {
+            return;
+        };
+        if fork.child == event.pid || fork.child == Pid(0) {
+            return;
+        }
+        let Some(tracked) = self.spaces.get(&parent.space) else {
+            return;
+        };
+        let mm = |figures: Option<crate::event::KernelFigures>| figures.map(|figures| figures.mm);
+        let shares = fork.figures.is_some() && mm(fork.figures) == mm(event.kernel);
+        let mut child = parent.child(fork.child, event.exited, fork.figures);
+        if !shares {
+            let tracked = Tracked::forked(tracked, fork.figures);
+            child.space = self.add_space(tracked);
+        }
+        let space = child.space;
+        self.processes.insert(fork.child, child);
+        self.note_sharing(space);
+    }
+
+    /// A new image: a new address space, whose map the kernel made without a call.
+    fn executed(&mut self, event: &Event) {
+        let space = self.add_space(Tracked::unread(page_size(), Provenance::Exec));
+        let Some(process) = self.processes.get_mut(&event.pid) else {
+            return;
+        };
+        let left = std::mem::replace(&mut process.space, space);
+        process.executed(event);
+        let pid = event.pid;
+        self.leave(left);
+        if host::is_32_bit(pid) {
+            self.notes.push(format!(
+                "process {pid} executed a 32-bit program, whose calls the kernel's tracepoints do \
+                 not show: it was not observed from there on"
+            ));
+            self.drop_process(pid);
+            return;
+        }
+        // After the figures of exec itself: they are of the new space.
+        if let Some(tracked) = self.spaces.get_mut(&space) {
+            tracked.take(event.clone());
+        }
+    }
+
+    /// `process_madvise` on another process: its space, if it is observed.
+    fn advise_other(&mut self, mut event: Event, fd: PidFd) {
+        let Some(pid) = host::pid_of_pidfd(event.pid, fd) else {
+            self.note_once("a process_madvise was about a process that could not be told");
+            return;
+        };
+        if let EventKind::Call(call) = &mut event.kind
+            && let Request::Advise { target, .. } = &mut call.request
+        {
+            *target = None;
+        }
+        // Its figures are the caller's.
+        event.kernel = event.kernel.filter(|_| pid == event.pid);
+        event.pid = pid;
+        self.take(event);
+    }
+
+    fn drop_process(&mut self, pid: Pid) {
+        self.probes.remove_target(pid);
+        if let Some(process) = self.processes.remove(&pid) {
+            self.leave(process.space);
+        }
+    }
+
+    /// A process no longer uses this space: it goes with its last user.
+    fn leave(&mut self, space: SpaceId) {
+        if self.users(space) == 0 {
+            self.spaces.remove(&space);
+        } else {
+            self.note_sharing(space);
+        }
+    }
+
+    fn note_sharing(&mut self, space: SpaceId) {
+        let shared = self.users(space) > 1;
+        if let Some(tracked) = self.spaces.get_mut(&space) {
+            tracked.set_shared(shared);
+        }
+    }
+
+    fn users(&self, space: SpaceId) -> usize {
+        self.processes.values().filter(|process| process.space == space).count()
+    }
+
+    /// Reads the loss counters; what was lost makes every model doubtful.
+    fn check_losses(&mut self) {
+        let Ok(losses) = self.probes.losses() else {
+            return;
+        };
+        if losses != self.losses {
+            self.losses = losses;
+            self.spaces.values_mut().for_each(Tracked::lost_events);
+        }
+        let words = self.probes.words();
+        self.notes.extend(words.into_iter().map(|words| format!("the probes say: {words}")));
+    }
+
+    fn lost(&self) -> u64 {
+        self.losses.total() + self.undecodable
+    }
+
+    /// RSS of living processes, which no event may tell of for long.
+    fn sample_rss(&mut self) {
+        let now = clock::now();
+        for process in self.processes.values_mut().filter(|process| !process.awaits_exec) {
+            if let Ok(memory) = host::memory(process.pid)
+                && let Some(tracked) = self.spaces.get_mut(&process.space)
+            {
+                tracked.note_rss(memory.rss, Some(memory.rss_anon), now);
+            }
+        }
+    }
+
+    /// Processes that ended without an event of theirs (it was lost, or there is no BTF).
+    fn reap(&mut self) {
+        let gone = |process: &&Process| !host::is_alive(process.pid);
+        let gone: Vec<Pid> =
+            self.processes.values().filter(gone).map(|process| process.pid).collect();
+        for pid in gone {
+            if let Some(process) = self.processes.get_mut(&pid)
+                && process.seen_gone()
+            {
+                self.finish(pid, Ending::Exited);
+            }
+        }
+    }
+
+    fn note_once(&mut self, note: &str) {
+        if !self.notes.iter().any(|known| known == note) {
+            self.notes.push(note.to_owned());
+        }
+    }
+
+    /// Sums over all living processes: VmSize, RSS, address space kept after a release.
+    fn totals(&self) -> (Bytes, Option<Bytes>, Bytes) {
+        let spaces = self.spaces.values();
+        spaces.fold((Bytes(0), None, Bytes(0)), |(vm_size, rss, retained), tracked| {
+            let last = tracked.rss().last;
+            (
+                vm_size + tracked.space().vm_size(),
+                last.map(|last| last + rss.unwrap_or_default()).or(rss),
+                retained + mappings::retained(tracked.space()),
+            )
+        })
+    }
+}

@@ -1,0 +1,117 @@
+//! A process under observation: who it is, since when, and which address space it uses.
+
+use crate::{
+    attribute::evidence::Settings,
+    event::{Event, KernelFigures},
+    host::process::{self as host, Memory},
+    report::Target,
+    units::{Bytes, Nanos, Pid},
+};
+
+/// Which address space; several processes may use one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SpaceId(u64);
+
+impl SpaceId {
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// A process under observation.
+#[derive(Clone, Debug)]
+pub struct Process {
+    pub pid: Pid,
+    pub space: SpaceId,
+    pub target: Target,
+    pub settings: Settings,
+    /// Since when, nanoseconds of `CLOCK_MONOTONIC`.
+    pub begun: Nanos,
+    /// VmSize then.
+    pub vm_at_attach: Option<Bytes>,
+    /// RSS then.
+    pub rss_at_attach: Option<Bytes>,
+    /// `VmHWM` then: a higher one at the end is of this observation.
+    pub rss_high_at_attach: Option<Bytes>,
+    /// Events up to the first exec are the tracer's own child's, not the command's.
+    pub awaits_exec: bool,
+    /// Whether it uses an address space of its own.
+    pub owns_space: bool,
+    /// Turns until file names are looked for again, and how many to wait after that.
+    pub names_wait: (u32, u32),
+    /// How many times in a row it was not found alive.
+    gone: u32,
+}
+
+impl Process {
+    /// One that runs already.
+    pub fn running(pid: Pid, space: SpaceId, begun: Nanos, memory: Memory) -> Self {
+        Self {
+            target: host::target(pid),
+            settings: host::settings(pid),
+            vm_at_attach: Some(memory.vm_size),
+            rss_at_attach: Some(memory.rss),
+            rss_high_at_attach: Some(memory.rss_high),
+            awaits_exec: false,
+            ..Self::held(pid, space, begun)
+        }
+    }
+
+    /// One that will execute its command soon.
+    pub fn held(pid: Pid, space: SpaceId, begun: Nanos) -> Self {
+        Self {
+            pid,
+            space,
+            target: Target { pid, ..Target::default() },
+            settings: Settings::default(),
+            begun,
+            vm_at_attach: None,
+            rss_at_attach: None,
+            rss_high_at_attach: None,
+            awaits_exec: true,
+            owns_space: true,
+            names_wait: (0, 1),
+            gone: 0,
+        }
+    }
+
+    /// A child forked now; uses this process' space until it is given its own.
+    pub fn child(&self, pid: Pid, begun: Nanos, figures: Option<KernelFigures>) -> Self {
+        Self {
+            pid,
+            target: Target { pid, ..self.target.clone() },
+            begun,
+            vm_at_attach: figures.map(|figures| figures.vm_size),
+            rss_at_attach: figures.map(|figures| figures.rss),
+            rss_high_at_attach: figures.map(|figures| figures.peak_rss),
+            names_wait: (0, 1),
+            gone: 0,
+            ..self.clone()
+        }
+    }
+
+    /// It runs another program now: observation begins anew.
+    pub fn executed(&mut self, event: &Event) {
+        let figures = event.kernel;
+        let mut target = host::target(self.pid);
+        if target.exe.is_empty() {
+            // Gone already: what is known is its id.
+            target = Target { pid: self.pid, ..std::mem::take(&mut self.target) };
+        }
+        self.target = target;
+        self.settings = host::settings(self.pid);
+        self.begun = event.exited;
+        self.vm_at_attach = figures.map(|figures| figures.vm_size);
+        self.rss_at_attach = figures.map(|figures| figures.rss);
+        self.rss_high_at_attach = figures.map(|figures| figures.peak_rss);
+        self.awaits_exec = false;
+        self.owns_space = true;
+    }
+
+    /// It was not found alive. True at the second time in a row: its last event had a
+    /// turn to arrive in between.
+    pub const fn seen_gone(&mut self) -> bool {
+        self.gone += 1;
+        self.gone > 1
+    }
+}

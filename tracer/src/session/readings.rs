@@ -1,0 +1,105 @@
+//! When the kernel's map is read: at the start, after exec, in doubt, for names, at the end.
+
+use super::Session;
+use crate::{
+    event::Event,
+    host::{maps, process as host},
+    track::Accepted,
+    units::Pid,
+};
+
+/// Readings tried before one that calls disturbed is taken.
+const TRIES: usize = 6;
+/// Turns to wait at most before names are looked for again.
+const LONGEST_NAME_WAIT: u32 = 64;
+
+impl Session {
+    /// Reads the map of every process whose model waits for it.
+    pub(super) fn read_where_wanted(&mut self, show: &mut dyn FnMut(&Event)) {
+        let waiting: Vec<Pid> = self
+            .processes
+            .values()
+            .filter(|process| !process.awaits_exec)
+            .filter(|process| {
+                self.spaces.get(&process.space).is_some_and(|tracked| tracked.wants_reading())
+            })
+            .map(|process| process.pid)
+            .collect();
+        for pid in waiting {
+            self.read_map(pid, show);
+        }
+    }
+
+    fn read_map(&mut self, pid: Pid, show: &mut dyn FnMut(&Event)) {
+        for attempt in 1..=TRIES {
+            // If it is gone, an event will say so or the next turn will find out.
+            let Ok(reading) = host::reading(pid) else {
+                return;
+            };
+            while self.drain(show) {}
+            let space = self.processes.get(&pid).map(|process| process.space);
+            let Some(tracked) = space.and_then(|space| self.spaces.get_mut(&space)) else {
+                return;
+            };
+            if tracked.offer(&reading, attempt == TRIES) != Accepted::Disturbed {
+                return;
+            }
+        }
+    }
+
+    /// Compares the model with the kernel's map, and takes the kernel's word. Returns
+    /// VmSize by the kernel, and whether calls went on so that nothing could be decided.
+    pub(super) fn verify(&mut self, pid: Pid, show: &mut dyn FnMut(&Event)) -> Option<Verified> {
+        let mut last = None;
+        for attempt in 1..=TRIES {
+            let reading = host::reading(pid).ok()?;
+            while self.drain(show) {}
+            let space = self.processes.get(&pid)?.space;
+            let decided = self.spaces.get_mut(&space)?.verify(&reading, attempt == TRIES);
+            last = Some(Verified {
+                names_memory: reading.vmas.iter().any(|vma| vma.name.starts_with("[anon")),
+                kernel_vm_size: reading.vm_size,
+                decided,
+            });
+            if decided {
+                break;
+            }
+        }
+        last
+    }
+
+    /// Files are mapped by descriptor; their names are only in the kernel's map.
+    pub(super) fn learn_names(&mut self) {
+        for process in self.processes.values_mut() {
+            let Some(tracked) = self.spaces.get_mut(&process.space) else {
+                continue;
+            };
+            if tracked.wants_reading() || !tracked.space().has_unnamed_files() {
+                process.names_wait = (0, 1);
+                continue;
+            }
+            let (wait, next) = process.names_wait;
+            if wait > 0 {
+                process.names_wait = (wait - 1, next);
+                continue;
+            }
+            // A file that was unmapped before its name was read stays unnamed: look ever
+            // more rarely.
+            process.names_wait = (next, (next * 2).min(LONGEST_NAME_WAIT));
+            if let Ok(vmas) = maps::read_maps(process.pid) {
+                tracked.space_mut().learn_names(&vmas);
+            }
+        }
+    }
+}
+
+/// What a comparison with the kernel's map at the end gave.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Verified {
+    /// VmSize by the kernel.
+    pub kernel_vm_size: crate::units::Bytes,
+    /// Whether no call disturbed it.
+    pub decided: bool,
+    /// Whether this kernel keeps `PR_SET_VMA` names.
+    pub names_memory: bool,
+}
