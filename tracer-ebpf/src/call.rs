@@ -15,7 +15,7 @@ use aya_ebpf::{
     programs::TracePointContext,
 };
 use tracer_ebpf::{
-    CallRecord, Header, Iovec, NAME_LEN, NamingRecord, PR_SET_VMA, PlacingRecord, RANGE_RECORDS,
+    CallRecord, FileRecord, Header, Iovec, NAME_LEN, NamingRecord, PR_SET_VMA, PlacingRecord, RANGE_RECORDS,
     RANGES_PER_RECORD, RangesRecord, Target, kind, loss,
 };
 
@@ -30,6 +30,10 @@ use crate::{
 const NUMBER_AT: usize = 8;
 const ARGS_AT: usize = 16;
 const RESULT_AT: usize = 16;
+
+/// `mmap`'s bits that tell a file with code (`include/uapi/asm-generic/mman-common.h`).
+const PROT_EXEC: u64 = 4;
+const MAP_ANONYMOUS: u64 = 0x20;
 
 /// A call under way.
 #[derive(Clone, Copy)]
@@ -52,8 +56,11 @@ struct Plan {
     before: Before,
 }
 
+/// What is looked at before the call.
 enum Before {
     Nothing,
+    /// Whether it maps a file.
+    File,
     Brk,
     TotalVm,
 }
@@ -64,7 +71,13 @@ pub fn enter_call(ctx: TracePointContext) -> u32 {
     enter(&ctx, &Plan { record: kind::CALL, counted: true, before: Before::Nothing })
 }
 
-/// `mmap`, `mremap`, `map_shadow_stack`: who asked matters.
+/// `mmap`: who asked matters, and which file a descriptor is, as long as it is open.
+#[tracepoint]
+pub fn enter_mmap(ctx: TracePointContext) -> u32 {
+    enter(&ctx, &Plan { record: kind::PLACING, counted: true, before: Before::File })
+}
+
+/// `mremap`, `map_shadow_stack`: who asked matters.
 #[tracepoint]
 pub fn enter_placing(ctx: TracePointContext) -> u32 {
     enter(&ctx, &Plan { record: kind::PLACING, counted: true, before: Before::Nothing })
@@ -121,10 +134,11 @@ fn enter(ctx: &TracePointContext, plan: &Plan) -> u32 {
         return 0;
     };
     let before = match plan.before {
-        Before::Nothing => 0,
+        Before::Nothing | Before::File => 0,
         Before::Brk => Task::current().brk(),
         Before::TotalVm => Task::current().total_vm(),
     };
+    let file = matches!(plan.before, Before::File) && args[3] & MAP_ANONYMOUS == 0;
     // SAFETY: the helper takes nothing and cannot fail.
     let entered = unsafe { bpf_ktime_get_ns() };
     let call = InFlight {
@@ -132,7 +146,7 @@ fn enter(ctx: &TracePointContext, plan: &Plan) -> u32 {
         nr: nr as u64,
         args,
         before,
-        record: plan.record,
+        record: if file { kind::FILE } else { plan.record },
         counted: u32::from(plan.counted),
     };
     if IN_FLIGHT.insert(id, call, 0).is_err() {
@@ -195,6 +209,21 @@ fn write(id: u64, call: &InFlight, ret: i64, target: Option<*mut Target>) {
                     memory::user_stack(&raw mut (*record).ip, &raw mut (*record).stack);
                 }
                 emit::submit(entry, false);
+            }
+        }
+        kind::FILE => {
+            if let Some(mut entry) = emit::reserve::<FileRecord>(slot) {
+                let record = entry.as_mut_ptr();
+                // SAFETY: as above; parts beyond `count` stay as they were and are never
+                // looked at.
+                unsafe {
+                    let placing = &raw mut (*record).placing;
+                    fill(&raw mut (*placing).call, id, call, ret, target);
+                    memory::user_stack(&raw mut (*placing).ip, &raw mut (*placing).stack);
+                    memory::describe_file(call.args[4], record);
+                }
+                // What brings code says whose calls come from there: to be read at once.
+                emit::submit(entry, call.args[2] & PROT_EXEC != 0);
             }
         }
         kind::NAMING => {

@@ -17,6 +17,11 @@ pub const NAME_LEN: usize = 80;
 pub const RANGES_PER_RECORD: usize = 32;
 /// Records one `process_madvise` may need: `UIO_MAXIOV` (1024) ranges in all.
 pub const RANGE_RECORDS: usize = 1024 / RANGES_PER_RECORD;
+/// Parts of a file's path that one record holds, the last part first; a mount crossed
+/// takes one too.
+pub const PATH_PARTS: usize = 16;
+/// Bytes of one part; longer ones are cut, and the path is not used then.
+pub const PATH_PART_LEN: usize = 64;
 /// Slots of the loss counters: one for each system call number, and [`loss`]'s.
 pub const LOSS_SLOTS: u32 = 512;
 /// `prctl` option that names anonymous memory (`PR_SET_VMA`, "SVMA").
@@ -54,6 +59,8 @@ pub mod kind {
     pub const EXITING: u32 = 7;
     /// [`super::TaskRecord`]: a thread ended.
     pub const EXIT: u32 = 8;
+    /// [`super::FileRecord`]: an `mmap` of a file.
+    pub const FILE: u32 = 9;
 }
 
 /// The kernel's own figures of an address space, read from `mm_struct`.
@@ -137,6 +144,25 @@ pub struct PlacingRecord {
     pub ip: u64,
     /// The top of the user's stack, lowest address first; zeros if unreadable.
     pub stack: [u64; STACK_WORDS],
+}
+
+/// A [`PlacingRecord`] of an `mmap` of a file, and which file that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct FileRecord {
+    /// The call.
+    pub placing: PlacingRecord,
+    /// `i_ino`, 0 if unknown.
+    pub inode: u64,
+    /// `s_dev` as the kernel keeps it: `major << 20 | minor`.
+    pub device: u64,
+    /// How many of `parts` are filled; 0 if the path is not known. A path whose last part
+    /// is not empty goes on beyond them.
+    pub count: u64,
+    /// The parts of the path, the file's own name first, each ended by a zero byte; empty
+    /// where a mount is crossed and behind the root.
+    pub parts: [[u8; PATH_PART_LEN]; PATH_PARTS],
 }
 
 /// A `prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, …)` and the name it gave.
@@ -248,4 +274,41 @@ pub struct Layout {
     pub regs_sp: u32,
     /// `pt_regs`: the user's instruction pointer.
     pub regs_ip: u32,
+    /// 1 if the offsets below are valid: they lead from a descriptor to a path.
+    pub files: u32,
+    /// `task_struct.files`.
+    pub task_files: u32,
+    /// `files_struct.fdt`.
+    pub files_fdt: u32,
+    /// `fdtable.fd`.
+    pub fdt_fd: u32,
+    /// `file.f_path.mnt`.
+    pub file_mnt: u32,
+    /// `file.f_path.dentry`.
+    pub file_dentry: u32,
+    /// `dentry.d_parent`.
+    pub dentry_parent: u32,
+    /// `dentry.d_name.name`.
+    pub dentry_name: u32,
+    /// `dentry.d_inode`.
+    pub dentry_inode: u32,
+    /// `inode.i_ino`.
+    pub inode_ino: u32,
+    /// `inode.i_sb`.
+    pub inode_sb: u32,
+    /// `super_block.s_dev`.
+    pub sb_dev: u32,
+    /// `mount.mnt`.
+    pub mount_mnt: u32,
+    /// `mount.mnt_parent`.
+    pub mount_parent: u32,
+    /// `mount.mnt_mountpoint`.
+    pub mount_mountpoint: u32,
+    /// `vfsmount.mnt_root`.
+    pub vfsmount_root: u32,
+}
+
+impl Layout {
+    /// Nothing known.
+    pub const UNKNOWN: Self = zerocopy::transmute!([0u8; size_of::<Self>()]);
 }

@@ -100,7 +100,11 @@ impl<'a> Judge<'a> {
         let mut modules = self.modules.iter();
         modules
             .find(|module| module.file == frame.file)
-            .or_else(|| self.modules.iter().find(|module| module.path == frame.module))
+            .or_else(|| {
+                self.modules
+                    .iter()
+                    .find(|module| module.path == frame.module)
+            })
     }
 
     /// What code outside of libraries known by name says.

@@ -2,25 +2,31 @@
 //! flows by owner out. The ledger, the findings and the verdict all read from here.
 
 mod flows;
+mod fresh;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Owner,
     allocators::{self, Allocator, Roster},
     caller::{self, Caller, Judge},
     evidence::{Evidence, Resident},
+    explanation::Confidence,
     landmarks::Landmarks,
     owner::{Basis, Registry, is_shared_memory},
     tally::{Cell, Kind, Tally, cut},
 };
 use crate::{
+    event::Syscall,
     space::{
         flow::{Flow, Source},
         piece::{Backing, Content, Piece, Provenance, SiteId},
     },
     units::{Bytes, Nanos, Span, Tid},
 };
+
+/// One part in so many of what was given back may be in memory without being doubted.
+const MAY_BE_RESIDENT: u64 = 10;
 
 /// A piece with its owner.
 pub struct Part {
@@ -117,11 +123,7 @@ impl<'a> Case<'a> {
 
     /// How sure it is that an owner's parts of some sort are its own: as sure as of most of
     /// the bytes.
-    pub fn confidence(
-        &self,
-        owner: &Owner,
-        sort: impl Fn(&Part) -> bool,
-    ) -> super::explanation::Confidence {
+    pub fn confidence(&self, owner: &Owner, sort: impl Fn(&Part) -> bool) -> Confidence {
         let mut sure: Vec<_> = self
             .parts_of(owner)
             .filter(|part| sort(part))
@@ -136,14 +138,32 @@ impl<'a> Case<'a> {
                 return confidence;
             }
         }
-        super::explanation::Confidence::Low
+        Confidence::Low
+    }
+
+    /// The same for pages that were given back: less sure if much of them can be in memory
+    /// again, or nothing tells.
+    pub fn confidence_of_release(&self, owner: &Owner, sort: impl Fn(&Part) -> bool) -> Confidence {
+        let sure = self.confidence(owner, &sort);
+        let bytes: Bytes = self
+            .parts_of(owner)
+            .filter(|part| sort(part))
+            .map(|part| part.span.len())
+            .sum();
+        match self.at_most_resident(|part| part.owner == *owner && sort(part)) {
+            Some(resident) if resident.0 <= bytes.0 / MAY_BE_RESIDENT => sure,
+            _ => sure.min(Confidence::Medium),
+        }
     }
 
     /// How much of the parts of some sort can at most be in memory or swapped; `None` if
     /// nothing bounds it.
     pub fn at_most_resident(&self, sort: impl Fn(&Part) -> bool) -> Option<Bytes> {
         if self.evidence.residency.is_none() {
-            return self.evidence.rss_anon_at_end.or(self.evidence.rss.at_end);
+            let parts = self.parts.iter().filter(|part| sort(part));
+            let bytes: Bytes = parts.map(|part| part.span.len()).sum();
+            let rss = self.evidence.rss_anon_at_end.or(self.evidence.rss.at_end);
+            return rss.map(|rss| rss.min(bytes));
         }
         let mut total = Bytes(0);
         for group in self.cells.chunk_by(|a, b| a.vma == b.vma) {
@@ -157,18 +177,24 @@ impl<'a> Case<'a> {
         Some(total)
     }
 
-    /// The calls that made parts of some sort, oldest first: the size of the whole mapping.
-    pub fn mappings(&self, sort: impl Fn(&Part) -> bool) -> Vec<Bytes> {
-        let calls: BTreeSet<(Nanos, Tid, Bytes)> = self
-            .parts
-            .iter()
-            .filter(|part| matches!(part.piece.origin.how, Provenance::Call(_)) && sort(part))
-            .map(|part| {
-                let origin = &part.piece.origin;
-                (origin.at, origin.tid, origin.mapped)
-            })
-            .collect();
-        calls.into_iter().map(|(_, _, mapped)| mapped).collect()
+    /// The calls that made parts of some sort: for each kind of call the sizes of the whole
+    /// mappings, oldest first.
+    pub fn mappings(&self, sort: impl Fn(&Part) -> bool) -> BTreeMap<Syscall, Vec<Bytes>> {
+        let mut calls: BTreeMap<Syscall, BTreeSet<(Nanos, Tid, Bytes)>> = BTreeMap::new();
+        for part in self.parts.iter().filter(|part| sort(part)) {
+            let origin = &part.piece.origin;
+            if let Provenance::Call(syscall) = origin.how {
+                let call = (origin.at, origin.tid, origin.mapped);
+                calls.entry(syscall).or_default().insert(call);
+            }
+        }
+        let sizes = |calls: BTreeSet<(Nanos, Tid, Bytes)>| {
+            calls.into_iter().map(|(_, _, mapped)| mapped).collect()
+        };
+        calls
+            .into_iter()
+            .map(|(syscall, calls)| (syscall, sizes(calls)))
+            .collect()
     }
 
     /// The code that decided at a call site, in words.
@@ -186,6 +212,7 @@ fn parts(registry: &Registry<'_>) -> Vec<Part> {
         .pieces()
         .map(|(span, piece)| part(registry, span, piece))
         .collect();
+    fresh::mark(&mut parts, registry.evidence.space.flows());
     // A mapping is known by its call: the moment and the thread.
     let call = |part: &Part| (part.piece.origin.at, part.piece.origin.tid);
     let released: BTreeSet<(Nanos, Tid)> = parts
@@ -217,10 +244,7 @@ fn part(registry: &Registry<'_>, span: Span, piece: &Piece) -> Part {
         owner,
         basis,
         kind,
-        fresh: matches!(
-            piece.origin.how,
-            Provenance::Call(_) | Provenance::StackGrowth | Provenance::Found
-        ),
+        fresh: false,
         ahead: false,
     }
 }

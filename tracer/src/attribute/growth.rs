@@ -3,11 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Owner, case::Case, explanation::GrowthRow};
-use crate::{
-    event::Syscall,
-    space::piece::Provenance,
-    units::Bytes,
-};
+use crate::{event::Syscall, space::piece::Provenance, units::Bytes};
 
 /// One row for each owner that mapped or released something, largest growth first.
 pub fn rows(case: &Case<'_>) -> Vec<GrowthRow> {

@@ -83,9 +83,7 @@ impl Registry<'_> {
             return Owner::FILES;
         }
         match self.caller(piece.origin.site) {
-            Caller::Allocator(allocator, _) if !is_libc(allocator) => {
-                Owner::named(allocator.name)
-            }
+            Caller::Allocator(allocator, _) if !is_libc(allocator) => Owner::named(allocator.name),
             _ => Owner::APPLICATION,
         }
     }
@@ -190,7 +188,13 @@ fn is_libc(allocator: &Allocator) -> bool {
 /// Whether a file is no file but memory: `MAP_SHARED | MAP_ANONYMOUS`, System V segments,
 /// `memfd_create`, `/dev/shm`, `MAP_HUGETLB`.
 pub fn is_shared_memory(name: Option<&str>, piece: &Piece) -> bool {
-    const PLACES: [&str; 5] = ["/dev/zero", "/SYSV", "/memfd:", "/dev/shm/", "/anon_hugepage"];
+    const PLACES: [&str; 5] = [
+        "/dev/zero",
+        "/SYSV",
+        "/memfd:",
+        "/dev/shm/",
+        "/anon_hugepage",
+    ];
     let named = name.is_some_and(|name| PLACES.iter().any(|place| name.starts_with(place)));
     named || piece.origin.how == Provenance::Call(Syscall::Shmat)
 }

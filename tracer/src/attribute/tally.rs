@@ -69,7 +69,10 @@ pub fn cut(parts: &[Part], residency: &[Resident]) -> Vec<Cell> {
     let mut cells = Vec::with_capacity(parts.len());
     let mut first = 0;
     for (part, Part { span, .. }) in parts.iter().enumerate() {
-        while residency.get(first).is_some_and(|vma| vma.span.end <= span.start) {
+        while residency
+            .get(first)
+            .is_some_and(|vma| vma.span.end <= span.start)
+        {
             first += 1;
         }
         let mut cursor = span.start;
@@ -119,7 +122,13 @@ impl Tally {
     }
 
     /// Adds the cells of one VMA, of which at most `bound` can be in memory or swapped.
-    fn add(&mut self, parts: &[Part], cells: &[Cell], vma: Option<&Resident>, bound: Option<Bytes>) {
+    fn add(
+        &mut self,
+        parts: &[Part],
+        cells: &[Cell],
+        vma: Option<&Resident>,
+        bound: Option<Bytes>,
+    ) {
         let mut sums: BTreeMap<Key, Bytes> = BTreeMap::new();
         let mut ahead: BTreeMap<Owner, Bytes> = BTreeMap::new();
         for cell in cells {

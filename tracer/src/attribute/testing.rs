@@ -43,12 +43,21 @@ pub const MUSL: &str = "/lib/ld-musl-x86_64.so.1";
 pub type At = (&'static str, &'static str);
 
 /// glibc's malloc, stripped as Debian ships it.
-pub const GLIBC_MALLOC: &[At] = &[(LIBC, "mmap64"), (LIBC, ""), (LIBC, "malloc"), (PROGRAM, "main")];
+pub const GLIBC_MALLOC: &[At] = &[
+    (LIBC, "mmap64"),
+    (LIBC, ""),
+    (LIBC, "malloc"),
+    (PROGRAM, "main"),
+];
 /// The same, growing the heap.
 pub const GLIBC_BRK: &[At] = &[(LIBC, "brk"), (LIBC, "sbrk"), (LIBC, ""), (LIBC, "malloc")];
 /// The same, making an arena: another place in libc.
 pub const GLIBC_ARENA: &[At] = &[(LIBC, "mmap64"), (LIBC, "arena_get2"), (LIBC, "malloc")];
-pub const GLIBC_THREAD: &[At] = &[(LIBC, "mmap64"), (LIBC, "pthread_create"), (PROGRAM, "main")];
+pub const GLIBC_THREAD: &[At] = &[
+    (LIBC, "mmap64"),
+    (LIBC, "pthread_create"),
+    (PROGRAM, "main"),
+];
 pub const JEMALLOC: &[At] = &[(LIBC, "mmap64"), (LIBJEMALLOC, ""), (LIBJEMALLOC, "malloc")];
 pub const MIMALLOC: &[At] = &[(LIBC, "mmap64"), (LIBMIMALLOC, "")];
 pub const TCMALLOC: &[At] = &[(LIBC, "brk"), (LIBC, "sbrk"), (LIBTCMALLOC, "")];
@@ -91,14 +100,24 @@ impl World {
             let data = Span::new(text.end, 16 * KIB);
             vmas.push(vma(data, "rw-p", path));
         }
-        vmas.push(vma(Span::new(Addr(0x7fff_0000_0000), 132 * KIB), "rw-p", "[stack]"));
-        vmas.push(vma(Span::new(Addr(0x7fff_1000_0000), 8 * KIB), "r-xp", "[vdso]"));
+        vmas.push(vma(
+            Span::new(Addr(0x7fff_0000_0000), 132 * KIB),
+            "rw-p",
+            "[stack]",
+        ));
+        vmas.push(vma(
+            Span::new(Addr(0x7fff_1000_0000), 8 * KIB),
+            "r-xp",
+            "[vdso]",
+        ));
         vmas.sort_by_key(|vma| vma.span);
         let mut space = Space::new(PageSize(PAGE));
         space.adopt(&vmas, Provenance::PreExisting, Nanos(1));
         let file_of = |path: &str| {
             let mut files = space.names().files();
-            files.find(|(_, file)| file.name.as_deref() == Some(path)).map(|(id, _)| id)
+            files
+                .find(|(_, file)| file.name.as_deref() == Some(path))
+                .map(|(id, _)| id)
         };
         let modules = paths.iter().enumerate().map(|(index, path)| Module {
             file: file_of(path).expect("it was just mapped"),
@@ -158,7 +177,8 @@ impl World {
         let addr = Addr(TEXT + index as u64 * 4 * TEXT_SIZE + offset);
         self.frames.insert(at, addr);
         if !at.1.is_empty() {
-            self.symbols.insert((at.0.to_owned(), offset), at.1.to_owned());
+            self.symbols
+                .insert((at.0.to_owned(), offset), at.1.to_owned());
         }
         addr
     }
@@ -211,12 +231,18 @@ impl World {
             flags,
             fd: None,
             offset: 0,
+            file: None,
         };
         self.call(site, Syscall::Mmap, request, addr.0);
     }
 
     pub fn munmap(&mut self, addr: Addr, len: u64) {
-        self.call(&[], Syscall::Munmap, Request::Unmap(Span::new(addr, len)), 0);
+        self.call(
+            &[],
+            Syscall::Munmap,
+            Request::Unmap(Span::new(addr, len)),
+            0,
+        );
     }
 
     pub fn madvise(&mut self, addr: Addr, len: u64, advice: u64) {
@@ -284,7 +310,10 @@ impl World {
             file: address.file,
             offset: address.offset,
             module: path(address.file),
-            function: self.symbols.get(&(path(address.file), address.offset)).cloned(),
+            function: self
+                .symbols
+                .get(&(path(address.file), address.offset))
+                .cloned(),
         };
         self.space
             .sites()
@@ -353,7 +382,9 @@ pub fn ledger(explanation: &Explanation, owner: &str, state: State) -> Bytes {
 /// All that an owner has.
 pub fn owned(explanation: &Explanation, owner: &str) -> Bytes {
     let rows = explanation.ledger.iter();
-    rows.filter(|row| row.owner.0 == owner).map(|row| row.bytes).sum()
+    rows.filter(|row| row.owner.0 == owner)
+        .map(|row| row.bytes)
+        .sum()
 }
 
 /// The finding of this reason, if there is one.

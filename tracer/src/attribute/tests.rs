@@ -1,5 +1,6 @@
 //! Whole processes, as they were measured, and what must hold of any.
 
+mod documents;
 mod owners;
 mod properties;
 mod seed;

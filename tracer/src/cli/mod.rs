@@ -1,6 +1,6 @@
 //! Arguments in, what is meant by them out. Nothing here acts on it.
 //!
-//! [`args`] is what may be typed, [`intent`] what it means once it is known to make sense.
+//! `args` is what may be typed, [`intent`] is what it means once it is known to make sense.
 
 mod args;
 pub mod exit;

@@ -3,13 +3,14 @@
 use std::{error::Error, fmt};
 
 use tracer_ebpf::{
-    CallRecord, Figures, Header, NamingRecord, PR_SET_VMA, PlacingRecord, RangesRecord, TaskRecord,
+    CallRecord, Figures, FileRecord, Header, NamingRecord, PATH_PART_LEN, PR_SET_VMA,
+    PlacingRecord, RangesRecord, TaskRecord,
     kind,
 };
 use zerocopy::FromBytes;
 
 use super::{
-    Call, Errno, Event, EventKind, Fork, KernelFigures, PidFd, Request, StackTop, Syscall,
+    Call, Errno, Event, EventKind, FileSeen, Fork, KernelFigures, PidFd, Request, StackTop, Syscall,
 };
 use crate::units::{Addr, MmId, Nanos, PageSize, Pid, Span, Tid};
 
@@ -51,11 +52,12 @@ pub fn decode(bytes: &[u8], page: PageSize) -> Result<Event, DecodeError> {
         kind::CALL => call(&read(bytes)?, page, Extra::None)?,
         kind::PLACING => {
             let record: PlacingRecord = read(bytes)?;
-            let top = StackTop {
-                ip: Addr(record.ip),
-                words: record.stack,
-            };
-            call(&record.call, page, Extra::Callers(top))?
+            call(&record.call, page, Extra::Callers(stack_top(&record)))?
+        }
+        kind::FILE => {
+            let record: FileRecord = read(bytes)?;
+            let extra = Extra::File(stack_top(&record.placing), file(&record));
+            call(&record.placing.call, page, extra)?
         }
         kind::NAMING => {
             let record: NamingRecord = read(bytes)?;
@@ -101,6 +103,7 @@ pub fn decode(bytes: &[u8], page: PageSize) -> Result<Event, DecodeError> {
 enum Extra {
     None,
     Callers(StackTop),
+    File(StackTop, Option<Box<FileSeen>>),
     Name(Option<String>),
     Ranges(Vec<Span>),
 }
@@ -115,6 +118,26 @@ fn read<T: FromBytes>(bytes: &[u8]) -> Result<T, DecodeError> {
 fn text(bytes: &[u8]) -> Option<String> {
     let name = bytes.split(|&byte| byte == 0).next()?;
     (!name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned())
+}
+
+fn stack_top(record: &PlacingRecord) -> StackTop {
+    StackTop { ip: Addr(record.ip), words: record.stack }
+}
+
+fn file(record: &FileRecord) -> Option<Box<FileSeen>> {
+    /// `MINORBITS` of `include/linux/kdev_t.h`.
+    const MINOR_BITS: u32 = 20;
+    let count = usize::try_from(record.count).unwrap_or(0);
+    let parts = record.parts.get(..count).unwrap_or_default();
+    // A part that fills its place may have been cut.
+    let whole = |part: &[u8; PATH_PART_LEN]| part[PATH_PART_LEN - 2] == 0;
+    let ends = parts.last().is_some_and(|part| part[0] == 0);
+    let path = (ends && parts.iter().all(whole)).then(|| {
+        let parts = parts.iter().rev().filter_map(|part| text(part));
+        parts.fold(String::new(), |path, part| path + "/" + &part)
+    });
+    let device = (record.device >> MINOR_BITS) << 32 | record.device & ((1 << MINOR_BITS) - 1);
+    (record.inode != 0).then(|| Box::new(FileSeen { path, device, inode: record.inode }))
 }
 
 fn figures(raw: &Figures, page: PageSize) -> Option<KernelFigures> {
@@ -149,12 +172,14 @@ fn call(record: &CallRecord, page: PageSize, extra: Extra) -> Result<EventKind, 
             u16::try_from(record.ret.unsigned_abs()).unwrap_or(u16::MAX),
         )),
     };
-    let (callers, name, ranges) = match extra {
-        Extra::None => (None, None, Vec::new()),
-        Extra::Callers(top) => (Some(Box::new(top)), None, Vec::new()),
-        Extra::Name(name) => (None, name, Vec::new()),
-        Extra::Ranges(ranges) => (None, None, ranges),
-    };
+    let (mut callers, mut file, mut name, mut ranges) = (None, None, None, Vec::new());
+    match extra {
+        Extra::None => {}
+        Extra::Callers(top) => callers = Some(Box::new(top)),
+        Extra::File(top, seen) => (callers, file) = (Some(Box::new(top)), seen),
+        Extra::Name(given) => name = given,
+        Extra::Ranges(given) => ranges = given,
+    }
     let grown = record.header.figures.mm.ne(&0).then(|| {
         page.pages(record.header.figures.total_vm.saturating_sub(record.before))
     });
@@ -166,6 +191,7 @@ fn call(record: &CallRecord, page: PageSize, extra: Extra) -> Result<EventKind, 
             flags: args[3],
             fd: (args[3] & MAP_ANONYMOUS == 0).then_some(descriptor(args[4])),
             offset: args[5],
+            file,
         },
         Syscall::Munmap => Request::Unmap(span),
         Syscall::Brk => Request::Brk {
@@ -306,9 +332,9 @@ mod tests {
 
         #[test]
         fn any_record_of_a_known_kind_is_an_event_or_an_error(
-            kind in 0u32..12,
+            kind in 0u32..13,
             nr in 0u64..512,
-            rest in prop::collection::vec(any::<u8>(), 720),
+            rest in prop::collection::vec(any::<u8>(), 1300),
         ) {
             let mut bytes = rest;
             bytes[..4].copy_from_slice(&kind.to_ne_bytes());

@@ -107,6 +107,17 @@ pub struct StackTop {
     pub words: [u64; tracer_ebpf::STACK_WORDS],
 }
 
+/// A file as the kernel side saw it when it was mapped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileSeen {
+    /// Its path on the host; `None` if that is too long to tell.
+    pub path: Option<String>,
+    /// `major << 32 | minor`.
+    pub device: u64,
+    /// Its inode.
+    pub inode: u64,
+}
+
 /// What a call asked of the address space. Lengths are as given: not rounded to pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -122,6 +133,8 @@ pub enum Request {
         fd: Option<i32>,
         /// Offset in the file, bytes.
         offset: u64,
+        /// Which file that is, as far as the kernel side could tell.
+        file: Option<Box<FileSeen>>,
     },
     /// `munmap` of a range.
     Unmap(Span),

@@ -1,6 +1,9 @@
 //! Starts a command that waits until it is observed: a command line in, a held child out.
 //!
-//! Under sudo the command runs as the user who called sudo, not as root.
+//! It is held twice: before it executes the command, so that probes can be told of it, and
+//! (by ptrace, which is let go of at once) before the command's first instruction, so that
+//! the map which the kernel made for it can be read while nothing moves. Under sudo the
+//! command runs as the user who called sudo, not as root.
 
 use std::{
     ffi::OsString,
@@ -10,12 +13,14 @@ use std::{
         unix::process::CommandExt as _,
     },
     process::{Child, Command},
+    sync::mpsc::{self, Receiver, Sender},
     thread::JoinHandle,
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use nix::{
     fcntl::OFlag,
+    sys::{ptrace, wait},
     unistd::{Gid, Uid, User, getgrouplist, pipe2, read, write},
 };
 
@@ -26,7 +31,18 @@ pub struct Held {
     /// Its process id, which the command will have.
     pub pid: Pid,
     go: OwnedFd,
+    said: OwnedFd,
     spawning: JoinHandle<io::Result<Child>>,
+    executed: Receiver<()>,
+    resume: Sender<()>,
+    program: String,
+}
+
+/// A child that has its command's image and has not run any of it, unless the kernel
+/// refused to hold it.
+pub struct Loaded {
+    spawning: JoinHandle<io::Result<Child>>,
+    resume: Sender<()>,
     program: String,
 }
 
@@ -61,6 +77,7 @@ pub fn hold(command: &[OsString]) -> Result<Held> {
             nix::unistd::setgid(identity.gid)?;
             nix::unistd::setuid(identity.uid)?;
         }
+        write(&say, &[u8::from(ptrace::traceme().is_ok())])?;
         Ok(())
     };
     #[expect(unsafe_code, reason = "the standard library offers no other way to hold a child")]
@@ -69,24 +86,85 @@ pub fn hold(command: &[OsString]) -> Result<Held> {
     unsafe {
         builder.pre_exec(announce_and_wait);
     }
-    // `spawn` returns only after the command was executed, so it waits on a thread of its own.
-    let spawning = std::thread::spawn(move || builder.spawn());
+    let (has_executed, executed) = mpsc::channel();
+    let (resume, may_resume) = mpsc::channel();
+    // `spawn` returns only after the command was executed, so it waits on a thread of its
+    // own; and only the thread that forked may let go of a traced child.
+    let spawning = std::thread::spawn(move || {
+        let child = builder.spawn();
+        // The other side may have given up: then the child simply runs on.
+        let _ = has_executed.send(());
+        let _ = may_resume.recv();
+        if let Ok(child) = &child {
+            let_go(child);
+        }
+        child
+    });
     let mut pid = [0; 4];
     let program = program.to_string_lossy().into_owned();
     if read(&said, &mut pid).context("cannot read from the held child")? != pid.len() {
         bail!("`{program}` cannot be started");
     }
-    Ok(Held { pid: Pid(u32::from_ne_bytes(pid)), go, spawning, program })
+    let pid = Pid(u32::from_ne_bytes(pid));
+    Ok(Held { pid, go, said, spawning, executed, resume, program })
+}
+
+/// Ends the hold before the first instruction, if there is one.
+fn let_go(child: &Child) {
+    let Ok(pid) = i32::try_from(child.id()).map(nix::unistd::Pid::from_raw) else {
+        return;
+    };
+    // The stop of the exec; a child that is not traced has none to be waited for.
+    if let Ok(wait::WaitStatus::Stopped(..)) =
+        wait::waitpid(pid, Some(wait::WaitPidFlag::WNOHANG | wait::WaitPidFlag::WUNTRACED))
+    {
+        // Fails only if it was killed meanwhile.
+        let _ = ptrace::detach(pid, None);
+    }
 }
 
 impl Held {
-    /// Lets it run.
+    /// Lets it execute its command, up to the first instruction.
     ///
     /// # Errors
     /// The command cannot be executed.
-    pub fn release(self) -> Result<Child> {
-        let Self { go, spawning, program, .. } = self;
+    pub fn load(self) -> Result<Loaded> {
+        let Self { go, said, spawning, executed, resume, program, pid } = self;
         write(&go, &[1]).with_context(|| format!("`{program}` is gone before it began"))?;
+        let mut traced = [0];
+        let traced = matches!(read(&said, &mut traced), Ok(1)) && traced == [1];
+        // Ends too if the thread is gone, whose error `resume` then gives.
+        let _ = executed.recv();
+        if traced {
+            wait_for_stop(pid);
+        }
+        Ok(Loaded { spawning, resume, program })
+    }
+}
+
+/// Waits until the traced child stands still (state `t` in `/proc/<pid>/stat`): it does so
+/// on its way out of exec. A child that could not execute is gone instead.
+fn wait_for_stop(pid: Pid) {
+    let stat = || {
+        let process = procfs::process::Process::new(i32::try_from(pid.0).ok()?).ok()?;
+        process.stat().ok().map(|stat| stat.state)
+    };
+    for _ in 0..1000 {
+        match stat() {
+            None | Some('t' | 'Z' | 'X') => return,
+            Some(_) => std::thread::sleep(std::time::Duration::from_micros(100)),
+        }
+    }
+}
+
+impl Loaded {
+    /// Lets it run.
+    ///
+    /// # Errors
+    /// The command could not be executed.
+    pub fn resume(self) -> Result<Child> {
+        let Self { spawning, resume, program } = self;
+        let _ = resume.send(());
         let spawned = spawning.join().map_err(|_| anyhow!("the thread that starts it is gone"))?;
         spawned.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => anyhow!("there is no command `{program}`"),
@@ -136,7 +214,12 @@ mod tests {
         let exe = std::fs::read_link(format!("/proc/{}/exe", held.pid)).expect("it exists");
         assert_eq!(exe, std::env::current_exe().expect("own path"), "nothing ran yet");
         let pid = held.pid.0;
-        let mut child = held.release().expect("true exists");
+        let loaded = held.load().expect("a loaded child");
+        let exe = std::fs::read_link(format!("/proc/{pid}/exe")).expect("it exists");
+        assert!(exe.to_string_lossy().contains("true") || exe.ends_with("coreutils"), "{exe:?}");
+        let maps = crate::host::maps::read_maps(Pid(pid)).expect("it stands still");
+        assert!(!maps.iter().any(|vma| vma.name.contains("libc.so")), "nothing of it ran yet");
+        let mut child = loaded.resume().expect("true exists");
         assert_eq!(child.id(), pid);
         assert!(child.wait().expect("a child").success());
     }
@@ -144,7 +227,8 @@ mod tests {
     #[test]
     fn a_command_that_is_not_there_is_said_in_words() {
         let held = hold(&["no-such-command-here".into()]).expect("a held child");
-        let error = held.release().expect_err("no such command");
+        let loaded = held.load().expect("the child tries");
+        let error = loaded.resume().expect_err("no such command");
         assert_eq!(error.to_string(), "there is no command `no-such-command-here`");
     }
 }

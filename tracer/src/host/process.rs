@@ -98,7 +98,7 @@ pub fn memory(pid: Pid) -> Result<Memory> {
     Ok(Memory {
         vm_size: page.pages(statm.size),
         stack: kib(status.vmstk),
-        rss: page.pages(statm.resident),
+        rss: kib(status.vmrss),
         rss_anon: kib(status.rssanon),
         rss_high: kib(status.vmhwm),
     })
@@ -116,7 +116,7 @@ pub fn reading(pid: Pid) -> Result<Reading> {
     if vmas.is_empty() {
         bail!("process {pid} has no address space: it has ended");
     }
-    Ok(Reading { vmas, begun, ended, vm_size: memory.vm_size, stack: memory.stack })
+    Ok(Reading { vmas, begun, ended, vm_size: memory.vm_size, stack: memory.stack, rss: memory.rss })
 }
 
 /// The settings that its allocators obey. What cannot be read stays empty.

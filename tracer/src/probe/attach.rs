@@ -6,7 +6,8 @@ use crate::event::Syscall;
 #[must_use]
 pub fn entry_program(call: Syscall) -> &'static str {
     match call {
-        Syscall::Mmap | Syscall::Mremap | Syscall::MapShadowStack => "enter_placing",
+        Syscall::Mmap => "enter_mmap",
+        Syscall::Mremap | Syscall::MapShadowStack => "enter_placing",
         Syscall::Brk => "enter_brk",
         Syscall::Shmat | Syscall::IoSetup => "enter_sized",
         Syscall::ProcessMadvise => "enter_ranges",
@@ -19,6 +20,7 @@ pub fn entry_program(call: Syscall) -> &'static str {
 /// Every program for the entry of a call.
 pub const ENTRY_PROGRAMS: &[&str] = &[
     "enter_call",
+    "enter_mmap",
     "enter_placing",
     "enter_brk",
     "enter_sized",

@@ -28,7 +28,7 @@ pub fn resolve(btf: &Btf, release: Release) -> Result<Layout> {
             (rss.offset + counts.offset, size)
         }
     };
-    Ok(Layout {
+    let layout = Layout {
         known: 1,
         user_regs: u32::from(release >= USER_REGISTERS_SINCE),
         task_mm: offset("task_struct", "mm")?,
@@ -45,5 +45,35 @@ pub fn resolve(btf: &Btf, release: Release) -> Result<Layout> {
         rss_stride,
         regs_sp: offset("pt_regs", "sp")?,
         regs_ip: offset("pt_regs", "ip").or_else(|_| offset("pt_regs", "pc"))?,
+        ..Layout::UNKNOWN
+    };
+    // Without the way to a file's path names are read from the map only.
+    Ok(with_files(btf, layout).unwrap_or(layout))
+}
+
+fn with_files(btf: &Btf, layout: Layout) -> Result<Layout> {
+    let offset = |structure, member| btf.member(structure, member).map(|found| found.offset);
+    let nested = |structure, outer, inner| {
+        let outer = btf.member(structure, outer)?;
+        anyhow::Ok(outer.offset + btf.inner(outer, inner)?.offset)
+    };
+    Ok(Layout {
+        files: 1,
+        task_files: offset("task_struct", "files")?,
+        files_fdt: offset("files_struct", "fdt")?,
+        fdt_fd: offset("fdtable", "fd")?,
+        file_mnt: nested("file", "f_path", "mnt")?,
+        file_dentry: nested("file", "f_path", "dentry")?,
+        dentry_parent: offset("dentry", "d_parent")?,
+        dentry_name: nested("dentry", "d_name", "name")?,
+        dentry_inode: offset("dentry", "d_inode")?,
+        inode_ino: offset("inode", "i_ino")?,
+        inode_sb: offset("inode", "i_sb")?,
+        sb_dev: offset("super_block", "s_dev")?,
+        mount_mnt: offset("mount", "mnt")?,
+        mount_parent: offset("mount", "mnt_parent")?,
+        mount_mountpoint: offset("mount", "mnt_mountpoint")?,
+        vfsmount_root: offset("vfsmount", "mnt_root")?,
+        ..layout
     })
 }

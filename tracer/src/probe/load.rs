@@ -313,7 +313,14 @@ fn refused(what: &str, error: &(dyn Error + 'static)) -> ProbeError {
     ProbeError::Unsupported(format!("{what} failed: {}", root_cause(error)))
 }
 
+/// The error and its causes on one line. The verifier's log has thousands; its last words
+/// say what it did not like.
 fn root_cause(error: &(dyn Error + 'static)) -> String {
+    if let Some(ProgramError::LoadError { io_error, verifier_log }) = error.downcast_ref() {
+        let log = verifier_log.to_string();
+        let words = log.lines().rev().find(|line| is_verdict(line)).unwrap_or_default();
+        return format!("{io_error}; the verifier says: {}", words.trim());
+    }
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -321,4 +328,10 @@ fn root_cause(error: &(dyn Error + 'static)) -> String {
         cause = error.source();
     }
     text
+}
+
+/// Whether a line of the verifier's log is its reason rather than its statistics.
+fn is_verdict(line: &str) -> bool {
+    const STATISTICS: [&str; 3] = ["processed ", "verification time", "stack depth"];
+    !line.trim().is_empty() && !STATISTICS.iter().any(|prefix| line.starts_with(prefix))
 }

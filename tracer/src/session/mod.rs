@@ -115,6 +115,9 @@ impl Session {
         if process.awaits_exec && !exec {
             return;
         }
+        if maps_file(&event) {
+            process.names_wait = (0, 1);
+        }
         show(&event);
         match &event.kind {
             EventKind::Fork(fork) => {
@@ -293,4 +296,12 @@ impl Session {
             )
         })
     }
+}
+
+/// Whether there is a new file whose name is to be read.
+fn maps_file(event: &Event) -> bool {
+    matches!(
+        &event.kind,
+        EventKind::Call(call) if matches!(call.request, Request::Map { fd: Some(_), .. })
+    )
 }

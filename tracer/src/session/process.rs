@@ -5,6 +5,7 @@ use crate::{
     event::{Event, KernelFigures},
     host::process::{self as host, Memory},
     report::Target,
+    track::Reading,
     units::{Bytes, Nanos, Pid},
 };
 
@@ -106,6 +107,14 @@ impl Process {
         self.rss_high_at_attach = figures.map(|figures| figures.peak_rss);
         self.awaits_exec = false;
         self.owns_space = true;
+    }
+
+    /// RSS at exec is not settled in the kernel's approximate counters: the first reading
+    /// tells it better.
+    pub fn note_first_reading(&mut self, reading: &Reading) {
+        if self.rss_at_attach.is_none_or(|rss| rss == Bytes(0)) {
+            self.rss_at_attach = Some(reading.rss);
+        }
     }
 
     /// It was not found alive. True at the second time in a row: its last event had a

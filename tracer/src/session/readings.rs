@@ -41,6 +41,10 @@ impl Session {
             let Some(tracked) = space.and_then(|space| self.spaces.get_mut(&space)) else {
                 return;
             };
+            tracked.note_rss(reading.rss, None, reading.ended);
+            if let Some(process) = self.processes.get_mut(&pid) {
+                process.note_first_reading(&reading);
+            }
             if tracked.offer(&reading, attempt == TRIES) != Accepted::Disturbed {
                 return;
             }

@@ -87,7 +87,10 @@ pub async fn run(wishes: Wishes, audience: &mut dyn Audience) -> Result<Report, 
         })?;
     }
     let mut child = match &wishes.command {
-        Some(command) => Some(start(&mut session, command)?),
+        Some(command) => {
+            let mut show = |event: &Event| audience.event(event, started);
+            Some(start(&mut session, command, &mut show)?)
+        }
         None => None,
     };
     let deadline = async {
@@ -166,10 +169,18 @@ impl Session {
     }
 }
 
-fn start(session: &mut Session, command: &[OsString]) -> Result<std::process::Child, Outcome> {
+/// Starts the command; its first map is read before its first instruction.
+fn start(
+    session: &mut Session,
+    command: &[OsString],
+    show: &mut dyn FnMut(&Event),
+) -> Result<std::process::Child, Outcome> {
     let held = launch::hold(command).map_err(Outcome::NoTarget)?;
     session.attach_held(held.pid).map_err(Outcome::Failed)?;
-    held.release().map_err(Outcome::NoTarget)
+    let loaded = held.load().map_err(Outcome::NoTarget)?;
+    while session.drain(show) {}
+    session.read_where_wanted(show);
+    loaded.resume().map_err(Outcome::NoTarget)
 }
 
 fn status(session: &Session, rate: &mut Rate) -> Status {

@@ -23,18 +23,21 @@ impl Space {
         self.make_room();
         let mut differences = Differences::default();
         let mut replaced = Vec::new();
-        let mut named = Vec::new();
+        let mut learnt = Vec::new();
         walk(&self.map, vmas, |span, piece, vma| {
             let names = &mut self.names;
             if let (Some(piece), Some(vma)) = (piece, vma)
                 && names.agree(piece, vma)
             {
-                if let (Backing::File { file, .. }, Line::File) = (piece.backing, Line::of(vma)) {
-                    names.learn(file, vma);
-                }
+                let mut known = Piece {
+                    backing: names.learn_backing(piece, vma),
+                    ..*piece
+                };
                 if let (None, Line::Anonymous(Some(name))) = (piece.name, Line::of(vma)) {
-                    let name = Some(names.intern(name));
-                    named.push((span, Piece { name, ..*piece }));
+                    known.name = Some(names.intern(name));
+                }
+                if known != *piece {
+                    learnt.push((span, known));
                 }
                 return;
             }
@@ -73,9 +76,7 @@ impl Space {
                 self.put(span, piece);
             }
         }
-        for (span, piece) in named {
-            self.map.update(span, |_, _| Some(piece));
-        }
+        self.overwrite(learnt);
         differences.list
     }
 
@@ -100,15 +101,26 @@ impl Space {
 
     /// Fills in the names of files that were mapped by descriptor from the kernel's map. Nothing else changes.
     pub fn learn_names(&mut self, vmas: &[Vma]) {
-        walk(&self.map, vmas, |_, piece, vma| {
+        let mut learnt = Vec::new();
+        walk(&self.map, vmas, |span, piece, vma| {
             if let (Some(piece), Some(vma)) = (piece, vma)
-                && let Backing::File { file, bias } = piece.backing
-                && Line::of(vma) == Line::File
+                && let Backing::File { bias, .. } = piece.backing
                 && (piece.shared, bias) == (vma.shared, bias_of(vma))
             {
-                self.names.learn(file, vma);
+                let backing = self.names.learn_backing(piece, vma);
+                if backing != piece.backing {
+                    learnt.push((span, Piece { backing, ..*piece }));
+                }
             }
         });
+        self.overwrite(learnt);
+    }
+
+    /// The same bytes with more known of them.
+    fn overwrite(&mut self, learnt: Vec<(Span, Piece)>) {
+        for (span, piece) in learnt {
+            self.map.update(span, |_, _| Some(piece));
+        }
     }
 }
 
@@ -173,7 +185,13 @@ fn walk<'a>(
             return;
         };
         // The next address at which a side begins or ends.
-        let border = |span: &Span| if span.start > start { span.start } else { span.end };
+        let border = |span: &Span| {
+            if span.start > start {
+                span.start
+            } else {
+                span.end
+            }
+        };
         let end = sides.iter().flatten().map(border).min().unwrap_or(start);
         visit(
             Span::between(start, end),

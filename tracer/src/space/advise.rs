@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use super::{
     Space,
+    apply::effect_on,
     effect::Effect,
     flow::Source,
     ordering::concerns,
@@ -51,25 +52,27 @@ impl Space {
             let len = span.len().0.min(left);
             left -= len;
             let span = self.range(span.start, len);
-            let part = self.on_mapped(span);
+            let (covered, discarded) = self.advise_span(event, span, advice, &mut sources);
+            let part = effect_on(span, covered);
             effect.concerned += part.concerned;
             effect.doubt = effect.doubt.or(part.doubt);
-            effect.discarded += self.advise_span(event, span, advice, &mut sources);
+            effect.discarded += discarded;
         }
         effect
     }
 
-    /// Gives the bytes that were given back; counts one call for each source among them.
+    /// Gives how much of the span is mapped and how much of that was given back; counts one
+    /// call for each source of the latter.
     fn advise_span(
         &mut self,
         event: &Event,
         span: Span,
         advice: u64,
         sources: &mut SmallVec<[Source; 4]>,
-    ) -> Bytes {
+    ) -> (Bytes, Bytes) {
         let mut discarded = Bytes(0);
         let flows = &mut self.flows;
-        self.map.update(span, |span, old| {
+        let covered = self.map.update(span, |span, old| {
             if !concerns(event.entered, old) {
                 return None;
             }
@@ -92,7 +95,7 @@ impl Space {
             }
             Some(new)
         });
-        discarded
+        (covered, discarded)
     }
 }
 

@@ -66,19 +66,23 @@ impl Names {
                 matches!(line, Line::Anonymous(_) | Line::Heap | Line::Stack)
             }
             Backing::File { file, bias } => {
-                let known = self.file(file);
-                line.is_file()
-                    && bias == bias_of(vma)
-                    && (known.name.is_none()
-                        || line == Line::UnnamedFile
-                        || (known.device == vma.device
-                            && known.inode == vma.inode
-                            // Paths change when files are moved or deleted; inodes stay.
-                            && (vma.inode != 0 || known.name.as_ref() == Some(&vma.name))))
+                bias == bias_of(vma)
+                    && (line == Line::UnnamedFile || (line == Line::File && self.may_be(file, vma)))
             }
             Backing::Special(file) => {
                 line == Line::Special && self.file(file).name.as_ref() == Some(&vma.name)
             }
+        }
+    }
+
+    /// What lies behind a piece, after a look at the line that shows it.
+    pub(super) fn learn_backing(&mut self, piece: &Piece, vma: &Vma) -> Backing {
+        match piece.backing {
+            Backing::File { file, bias } if Line::of(vma) == Line::File => Backing::File {
+                file: self.learn(file, vma),
+                bias,
+            },
+            other => other,
         }
     }
 

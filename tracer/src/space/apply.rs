@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     event::{Call, Errno, Event, EventKind, Request},
-    units::Span,
+    units::{Bytes, Span},
 };
 
 impl Space {
@@ -84,18 +84,14 @@ impl Space {
             _ => Effect::default(),
         }
     }
+}
 
-    /// The effect of a call on bytes that must all be mapped, as it succeeded.
-    pub(super) fn on_mapped(&self, span: Span) -> Effect {
-        Effect {
-            concerned: span.len(),
-            doubt: self.doubt_holes(span),
-            ..Effect::default()
-        }
-    }
-
-    /// The kernel would have refused a range with holes: a hole is the model's lack.
-    fn doubt_holes(&self, span: Span) -> Option<Doubt> {
-        (!self.holes(span).is_empty()).then_some(Doubt::UnknownRange(span))
+/// The effect of a call that succeeded, hence on bytes that are all mapped: if `covered` of
+/// them are known, the rest is the model's lack.
+pub(super) fn effect_on(span: Span, covered: Bytes) -> Effect {
+    Effect {
+        concerned: span.len(),
+        doubt: (covered < span.len()).then_some(Doubt::UnknownRange(span)),
+        ..Effect::default()
     }
 }

@@ -89,7 +89,7 @@ impl Space {
             prot,
             shared: true,
             backing: Backing::File {
-                file: self.unnamed_file(),
+                file: self.seen_file(None),
                 bias: 0u64.wrapping_sub(span.start.0),
             },
             ..self.plain(origin)

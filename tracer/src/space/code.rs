@@ -23,14 +23,15 @@ impl Code {
         }
         self.version = map.code_version();
         self.spans.clear();
-        self.spans.extend(
-            map.iter()
-                .filter(|(_, piece)| is_code(piece))
-                .filter_map(|(span, piece)| match piece.backing {
-                    Backing::File { file, bias } => Some((span, file, bias)),
-                    _ => None,
-                }),
-        );
+        self.spans
+            .extend(
+                map.iter()
+                    .filter(|(_, piece)| is_code(piece))
+                    .filter_map(|(span, piece)| match piece.backing {
+                        Backing::File { file, bias } => Some((span, file, bias)),
+                        _ => None,
+                    }),
+            );
     }
 
     /// Changes when the code does.

@@ -8,7 +8,7 @@ use super::{
     piece::{Backing, Content, FileId, Origin, Piece, Prot, Provenance, SiteId, Traits},
 };
 use crate::{
-    event::{Call, Event},
+    event::{Call, Event, FileSeen},
     units::{Addr, Bytes, Nanos, Span},
 };
 
@@ -73,10 +73,14 @@ impl Space {
         }
     }
 
-    /// A file that only a reading of the kernel's map can name.
-    pub(super) fn unnamed_file(&mut self) -> FileId {
+    /// A file that the kernel side saw, or else one that only a reading of the kernel's map
+    /// can tell.
+    pub(super) fn seen_file(&mut self, seen: Option<&FileSeen>) -> FileId {
         self.make_room();
-        self.names.unnamed_file()
+        match seen.filter(|seen| seen.inode != 0) {
+            Some(seen) => self.names.seen_file(seen),
+            None => self.names.unnamed_file(),
+        }
     }
 
     /// Frees the ids of names that are in use no more, now and then.
@@ -112,10 +116,7 @@ impl Space {
     /// Puts new bytes where nothing is.
     pub(super) fn put(&mut self, span: Span, piece: Piece) {
         // Flows count since the attach: what was there before it did not come.
-        if !matches!(
-            piece.origin.how,
-            Provenance::PreExisting | Provenance::Exec
-        ) {
+        if !matches!(piece.origin.how, Provenance::PreExisting | Provenance::Exec) {
             self.flows.of(&piece).mapped += span.len();
         }
         self.map.put(span, piece);
@@ -124,8 +125,10 @@ impl Space {
     /// Places the one new mapping of a call.
     pub(super) fn place(&mut self, span: Span, over: Over, piece: Piece) {
         self.clear(span, over, piece.origin.at);
-        self.put(span, piece);
-        self.flows.of(&piece).calls += 1;
+        let flow = self.flows.of(&piece);
+        flow.calls += 1;
+        flow.mapped += span.len();
+        self.map.put(span, piece);
     }
 
     /// Takes away the bytes in a span that a call entered at `entered` can be about.
@@ -149,15 +152,21 @@ impl Space {
         }
     }
 
-    /// Changes the bytes in a span that a call entered at `entered` can be about.
-    pub(super) fn update(&mut self, span: Span, entered: Nanos, change: impl Fn(&mut Piece)) {
+    /// Changes the bytes in a span that a call entered at `entered` can be about. Gives how
+    /// much of the span is mapped.
+    pub(super) fn update(
+        &mut self,
+        span: Span,
+        entered: Nanos,
+        change: impl Fn(&mut Piece),
+    ) -> Bytes {
         self.map.update(span, |_, piece| {
             concerns(entered, piece).then(|| {
                 let mut piece = *piece;
                 change(&mut piece);
                 piece
             })
-        });
+        })
     }
 
     /// The parts of a span where nothing is, in order of address.

@@ -22,7 +22,7 @@ impl Space {
         let all = Span::between(Addr(0), Addr(u64::MAX));
         child.map.take(all, |piece| self.is_left_out(piece));
         let at = self.latest;
-        child.map.update(all, |_, piece| {
+        let _covered = child.map.update(all, |_, piece| {
             let mut piece = *piece;
             piece.traits.locked = false;
             if piece.traits.wipe_on_fork && !piece.content.is_barren() {

@@ -19,7 +19,9 @@ impl Space {
         (wanted, before): (Addr, Option<Addr>),
         result: u64,
     ) -> Effect {
-        let known = before.or(self.heap_end).or_else(|| self.end_of_heap_pieces());
+        let known = before
+            .or(self.heap_end)
+            .or_else(|| self.end_of_heap_pieces());
         self.heap_end = Some(Addr(result));
         // A failed call returns the old end; so does one that asks for nothing.
         if wanted != Addr(result) {

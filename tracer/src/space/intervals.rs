@@ -3,28 +3,31 @@
 //! Neighbours of equal pieces are always one run, so a split that turns out to have been
 //! for nothing leaves no trace. It does not know what a piece means.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    ops::Bound::{Excluded, Unbounded},
+};
 
 use smallvec::SmallVec;
 
 use super::piece::{Backing, Piece};
 use crate::units::{Addr, Bytes, Span};
 
-/// Pieces taken out or looked at, with the addresses they had. Mostly one.
-pub(super) type Pieces = SmallVec<[(Span, Piece); 2]>;
+/// Pieces with the addresses they have or had. Mostly one.
+pub(super) type Pieces = SmallVec<[(Span, Piece); 1]>;
 
-/// The map. Pieces are boxed: a tree of 24-byte entries wastes little in half-full nodes,
-/// and moves little on insertion.
+/// The map, by the runs' ends: the runs from an address on are those behind a key.
+/// Pieces are boxed: a tree of 24-byte entries wastes little in half-full nodes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Intervals {
-    runs: BTreeMap<u64, Run>,
+    by_end: BTreeMap<u64, Run>,
     total: u64,
     code_version: u64,
 }
 
 #[derive(Clone, Debug)]
 struct Run {
-    end: u64,
+    start: u64,
     piece: Box<Piece>,
 }
 
@@ -41,52 +44,33 @@ impl Intervals {
 
     /// All runs in order of address.
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (Span, &Piece)> {
-        self.runs
+        self.by_end
             .iter()
-            .map(|(&start, run)| (span(start, run.end), &*run.piece))
+            .map(|(&end, run)| (span(run.start, end), &*run.piece))
     }
 
     /// The run that holds an address.
     pub(super) fn at(&self, addr: Addr) -> Option<(Span, &Piece)> {
-        let (&start, run) = self.runs.range(..=addr.0).next_back()?;
-        (addr.0 < run.end).then(|| (span(start, run.end), &*run.piece))
+        let (&end, run) = self.behind(addr.0).next()?;
+        (run.start <= addr.0).then(|| (span(run.start, end), &*run.piece))
     }
 
     /// The runs that meet a span, in order of address, clipped to it.
     pub(super) fn overlapping(&self, range: Span) -> impl Iterator<Item = (Span, &Piece)> {
-        let first = match self.at(range.start) {
-            Some((run, _)) => run.start.0,
-            None => range.start.0,
-        };
-        // An empty or backward range would panic in the tree.
-        let behind = range.end.0.max(first);
-        self.runs
-            .range(first..behind)
-            .filter_map(move |(&start, run)| {
-                Some((span(start, run.end).intersect(range)?, &*run.piece))
+        self.behind(range.start.0)
+            .take_while(move |(_, run)| run.start < range.end.0)
+            .filter_map(move |(&end, run)| {
+                Some((span(run.start, end).intersect(range)?, &*run.piece))
             })
-    }
-
-    /// Copies of the clipped runs in a span that `wanted` picks.
-    pub(super) fn pick(&self, range: Span, wanted: impl Fn(&Piece) -> bool) -> Pieces {
-        // Backwards needs one look-up instead of two; most ranges hold one run.
-        let mut picked: Pieces = self
-            .runs
-            .range(..range.end.0)
-            .rev()
-            .take_while(|(_, run)| run.end > range.start.0)
-            .filter(|(_, run)| wanted(&run.piece))
-            .filter_map(|(&start, run)| {
-                Some((span(start, run.end).intersect(range)?, *run.piece))
-            })
-            .collect();
-        picked.reverse();
-        picked
     }
 
     /// Takes the clipped runs in a span that `wanted` picks out of the map.
     pub(super) fn take(&mut self, range: Span, wanted: impl Fn(&Piece) -> bool) -> Pieces {
-        let taken = self.pick(range, wanted);
+        let taken: Pieces = self
+            .overlapping(range)
+            .filter(|(_, piece)| wanted(piece))
+            .map(|(span, piece)| (span, *piece))
+            .collect();
         for (span, _) in &taken {
             self.cut(*span);
         }
@@ -94,23 +78,27 @@ impl Intervals {
     }
 
     /// Changes the runs in a span for which `change` gives another piece; it sees them
-    /// clipped.
+    /// clipped. Gives how much of the span the runs cover.
     pub(super) fn update(
         &mut self,
         range: Span,
         mut change: impl FnMut(Span, &Piece) -> Option<Piece>,
-    ) {
-        let changed: Pieces = self
-            .overlapping(range)
-            .filter_map(|(span, old)| {
-                let new = change(span, old)?;
-                (new != *old).then_some((span, new))
-            })
-            .collect();
+    ) -> Bytes {
+        let mut covered = Bytes(0);
+        let mut changed = Pieces::new();
+        for (span, old) in self.overlapping(range) {
+            covered += span.len();
+            if let Some(new) = change(span, old)
+                && new != *old
+            {
+                changed.push((span, new));
+            }
+        }
         for (span, piece) in changed {
             self.cut(span);
             self.put(span, piece);
         }
+        covered
     }
 
     /// Puts a piece where nothing is, joined with equal neighbours.
@@ -118,53 +106,64 @@ impl Intervals {
         if range.is_empty() {
             return;
         }
-        debug_assert!(self.overlapping(range).next().is_none(), "occupied {range:?}");
+        debug_assert!(
+            self.overlapping(range).next().is_none(),
+            "occupied {range:?}"
+        );
         self.total += range.len().0;
-        self.note_code(&piece);
-        let (start, mut end) = (range.start.0, range.end.0);
+        self.code_version += u64::from(is_code(&piece));
+        let (mut start, end) = (range.start.0, range.end.0);
         let mut boxed = None;
-        if self.runs.get(&end).is_some_and(|next| *next.piece == piece)
-            && let Some(next) = self.runs.remove(&end)
+        if self
+            .by_end
+            .get(&start)
+            .is_some_and(|left| *left.piece == piece)
+            && let Some(left) = self.by_end.remove(&start)
         {
-            end = next.end;
-            boxed = Some(next.piece);
+            start = left.start;
+            boxed = Some(left.piece);
         }
-        if let Some((_, left)) = self.runs.range_mut(..start).next_back()
-            && left.end == start
-            && *left.piece == piece
+        if let Some((_, right)) = self.by_end.range_mut((Excluded(end), Unbounded)).next()
+            && right.start == end
+            && *right.piece == piece
         {
-            left.end = end;
+            right.start = start;
             return;
         }
         let piece = boxed.unwrap_or_else(|| Box::new(piece));
-        self.runs.insert(start, Run { end, piece });
+        self.by_end.insert(end, Run { start, piece });
     }
 
     /// Takes a span out of the one run that holds all of it.
     fn cut(&mut self, range: Span) {
         let (start, end) = (range.start.0, range.end.0);
-        let Some((&run_start, run)) = self.runs.range_mut(..=start).next_back() else {
+        let Some((&run_end, run)) = self.by_end.range_mut((Excluded(start), Unbounded)).next()
+        else {
             return;
         };
-        debug_assert!(run.end >= end, "{range:?} is in more than one run");
-        let (run_end, is_code) = (run.end, is_code(&run.piece));
-        let tail = if run_start == start {
-            self.runs.remove(&start).map(|run| run.piece)
-        } else {
-            run.end = start;
-            (end < run_end).then(|| run.piece.clone())
-        };
-        if let Some(piece) = tail
-            && end < run_end
-        {
-            self.runs.insert(end, Run { end: run_end, piece });
-        }
+        debug_assert!(run.start <= start, "{range:?} is not in a run");
+        debug_assert!(run_end >= end, "{range:?} is in more than one run");
         self.total -= end - start;
-        self.code_version += u64::from(is_code);
+        self.code_version += u64::from(is_code(&run.piece));
+        let run_start = run.start;
+        let head = if end < run_end {
+            run.start = end;
+            (run_start < start).then(|| run.piece.clone())
+        } else {
+            self.by_end.remove(&run_end).map(|run| run.piece)
+        };
+        if let Some(piece) = head.filter(|_| run_start < start) {
+            let head = Run {
+                start: run_start,
+                piece,
+            };
+            self.by_end.insert(start, head);
+        }
     }
 
-    fn note_code(&mut self, piece: &Piece) {
-        self.code_version += u64::from(is_code(piece));
+    /// The runs that end behind an address.
+    fn behind(&self, addr: u64) -> impl Iterator<Item = (&u64, &Run)> {
+        self.by_end.range((Excluded(addr), Unbounded))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{
     Space,
+    apply::effect_on,
     effect::Effect,
     piece::{Backing, Piece},
 };
@@ -18,15 +19,14 @@ const FUTURE: u64 = 2;
 impl Space {
     pub(super) fn name(&mut self, event: &Event, span: Span, name: Option<&str>) -> Effect {
         let span = self.range(span.start, span.len().0);
-        let effect = self.on_mapped(span);
         self.make_room();
         let name = name.map(|name| self.names.intern(name));
-        self.update(span, event.entered, |piece| {
+        let covered = self.update(span, event.entered, |piece| {
             if piece.is_anonymous() {
                 piece.name = name;
             }
         });
-        effect
+        effect_on(span, covered)
     }
 
     /// `apply_vma_lock_flags`: unlike others, it takes ranges that do not start at a page.
@@ -34,9 +34,8 @@ impl Space {
         let start = self.page.down(span.start.0);
         let len = span.len().0.saturating_add(span.start.0 - start);
         let span = self.range(Addr(start), len);
-        let effect = self.on_mapped(span);
-        self.update(span, event.entered, |piece| set_lock(piece, lock));
-        effect
+        let covered = self.update(span, event.entered, |piece| set_lock(piece, lock));
+        effect_on(span, covered)
     }
 
     /// `mlockall`, and `munlockall` as flags 0.
@@ -60,16 +59,15 @@ impl Space {
     /// rounds the length down.
     pub(super) fn remap_file(&mut self, event: &Event, span: Span, offset: u64) -> Effect {
         let span = self.range(span.start, self.page.down(span.len().0));
-        let effect = self.on_mapped(span);
         let new_bias = self.page.down(offset).wrapping_sub(span.start.0);
-        self.update(span, event.entered, |piece| {
+        let covered = self.update(span, event.entered, |piece| {
             if let Backing::File { bias, .. } = &mut piece.backing
                 && piece.shared
             {
                 *bias = new_bias;
             }
         });
-        effect
+        effect_on(span, covered)
     }
 }
 

@@ -6,6 +6,7 @@ use super::{
     piece::{FileId, NameId},
     vma::Vma,
 };
+use crate::event::FileSeen;
 
 /// A file behind a mapping.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -16,13 +17,16 @@ pub struct FileName {
     pub device: u64,
     /// 0 if unknown.
     pub inode: u64,
+    /// Whether the above is what the kernel side saw when the file was mapped, not what the
+    /// map shows: it can differ for a process with another root.
+    pub provisional: bool,
 }
 
 /// All files and names of one address space.
 ///
-/// Each `mmap` of a descriptor makes an id of its own, because the calls do not say which
-/// file it is. So two ids can be one file: equal device, inode and name. An id keeps its
-/// meaning as long as a piece or a call site refers to it, then it may be given anew.
+/// A mapping whose file no one could tell makes an id of its own. So two ids can be one
+/// file: equal device, inode and name. An id keeps its meaning as long as a piece or a call
+/// site refers to it, then it may be given anew.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     files: Table<FileName>,
@@ -40,6 +44,7 @@ static UNNAMED: FileName = FileName {
     name: None,
     device: 0,
     inode: 0,
+    provisional: false,
 };
 
 impl Names {
@@ -65,21 +70,50 @@ impl Names {
         FileId(self.files.add(UNNAMED.clone()))
     }
 
+    /// A file that the kernel side saw.
+    pub(super) fn seen_file(&mut self, seen: &FileSeen) -> FileId {
+        FileId(self.files.intern(FileName {
+            name: seen.path.clone(),
+            device: seen.device,
+            inode: seen.inode,
+            provisional: true,
+        }))
+    }
+
     /// The file of a line of the kernel's map.
     pub(super) fn file_of(&mut self, vma: &Vma) -> FileId {
         FileId(self.files.intern(FileName::of(vma)))
     }
 
-    /// Gives an unknown file the name in a line of the kernel's map.
-    pub(super) fn learn(&mut self, id: FileId, vma: &Vma) {
-        if self.is_unnamed(id) {
-            self.files.set(id.0, FileName::of(vma));
+    /// The file that a line of the kernel's map shows for bytes of a file: the same one, its
+    /// name learnt, unless the map says that the kernel swapped it. File systems and
+    /// drivers do that when they map (overlayfs; `/dev/zero`, which makes a new file each
+    /// time).
+    pub(super) fn learn(&mut self, id: FileId, vma: &Vma) -> FileId {
+        if !self.is_unnamed(id) {
+            return id;
         }
+        let known = self.file(id);
+        if known.inode != 0 && (known.device, known.inode) != (vma.device, vma.inode) {
+            return self.file_of(vma);
+        }
+        self.files.set(id.0, FileName::of(vma));
+        id
     }
 
-    /// Whether a file's name is not known yet.
+    /// Whether bytes of a file may be what a line of the kernel's map shows.
+    pub(super) fn may_be(&self, id: FileId, vma: &Vma) -> bool {
+        let known = self.file(id);
+        self.is_unnamed(id)
+            || ((known.device, known.inode) == (vma.device, vma.inode)
+                // Paths change when files are moved or deleted; inodes stay.
+                && (vma.inode != 0 || known.name.as_ref() == Some(&vma.name)))
+    }
+
+    /// Whether a file's name was not read from the kernel's map yet.
     pub(super) fn is_unnamed(&self, id: FileId) -> bool {
-        self.file(id).name.is_none()
+        let file = self.file(id);
+        file.name.is_none() || file.provisional
     }
 
     /// The id of a `PR_SET_VMA` name.
@@ -106,11 +140,13 @@ impl FileName {
             name: Some(vma.name.clone()),
             device: vma.device,
             inode: vma.inode,
+            provisional: false,
         }
     }
 }
 
-/// Values by number, and numbers by value. Values equal to the default are not looked up.
+/// Values by number, and numbers by the values they have or had. Values equal to the
+/// default are not looked up.
 #[derive(Clone, Debug, Default)]
 struct Table<T> {
     slots: Vec<T>,
@@ -165,12 +201,10 @@ impl<T: Clone + Default + Eq + std::hash::Hash> Table<T> {
         self.used = self.slots.len() - self.free.len();
         for &id in &self.free {
             if let Some(slot) = self.slots.get_mut(id as usize) {
-                let value = std::mem::take(slot);
-                if self.ids.get(&value) == Some(&id) {
-                    self.ids.remove(&value);
-                }
+                *slot = T::default();
             }
         }
+        self.ids.retain(|_, id| used(*id));
     }
 }
 
@@ -191,8 +225,16 @@ mod tests {
             names.unnamed_file();
             names.intern(&format!("name {n}"));
         }
-        assert!(names.files.slots.len() <= 1100, "{}", names.files.slots.len());
-        assert!(names.names.slots.len() <= 1100, "{}", names.names.slots.len());
+        assert!(
+            names.files.slots.len() <= 1100,
+            "{}",
+            names.files.slots.len()
+        );
+        assert!(
+            names.names.slots.len() <= 1100,
+            "{}",
+            names.names.slots.len()
+        );
         assert_eq!(names.name(kept), "kept");
         assert_eq!(names.intern("kept"), kept);
     }

@@ -61,8 +61,9 @@ struct Overlaid {
 }
 
 impl Outstanding {
-    /// Each thread can owe one record; a call seldom covers more than one piece.
-    const LIMIT: usize = 256;
+    /// As many racing calls are under way at most, or nearly so. Where records were lost,
+    /// the oldest make room.
+    const LIMIT: usize = 64;
 
     /// Notes bytes that a creation, left at `by`, took the place of.
     pub(super) fn note(&mut self, span: Span, piece: Piece, by: Nanos) {
@@ -79,7 +80,7 @@ impl Outstanding {
     /// The bytes in a span that a call entered at `entered` released: the record has come.
     pub(super) fn settle(&mut self, span: Span, entered: Nanos) -> Pieces {
         let mut settled = Pieces::new();
-        if self.overlaid.is_empty() {
+        if self.find(span, entered).is_none() {
             return settled;
         }
         let mut rest = VecDeque::new();
@@ -105,7 +106,7 @@ impl Outstanding {
         settled
     }
 
-    /// The bytes at a span's start that a call entered at `entered` may have released.
+    /// Some bytes in a span that a call entered at `entered` released.
     pub(super) fn find(&self, span: Span, entered: Nanos) -> Option<Piece> {
         self.overlaid
             .iter()

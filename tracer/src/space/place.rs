@@ -34,6 +34,7 @@ impl Space {
             flags,
             fd,
             offset,
+            ref file,
         } = call.request
         else {
             return Effect::default();
@@ -58,7 +59,7 @@ impl Space {
             let is_shmem = fd.is_none() && flags & HUGETLB == 0;
             let offset = if is_shmem { 0 } else { self.page.down(offset) };
             Backing::File {
-                file: self.unnamed_file(),
+                file: self.seen_file(file.as_deref()),
                 bias: offset.wrapping_sub(span.start.0),
             }
         };
@@ -90,8 +91,9 @@ impl Space {
     /// Maps inaccessible memory over what is there: the way some allocators give pages
     /// back but keep the addresses. What had pages is told from what never had.
     fn reserve(&mut self, span: Span, piece: Piece) {
+        let holes = self.holes(span);
         let old = self.clear(span, Over::Occupied, piece.origin.at);
-        for hole in self.holes(span) {
+        for hole in holes {
             self.put(hole, piece);
         }
         for (span, old) in old {

@@ -3,12 +3,13 @@
 
 use super::{
     Space,
+    apply::effect_on,
     effect::{Doubt, Effect},
     piece::{Backing, Content, Piece, Prot},
 };
 use crate::{
     event::{Errno, Event},
-    units::{Addr, Span},
+    units::{Addr, Bytes, Span},
 };
 
 /// Extends the range down to the start of the stack mapping it begins in.
@@ -18,9 +19,7 @@ const GROWSDOWN: u64 = 0x0100_0000;
 impl Space {
     pub(super) fn protect(&mut self, event: &Event, span: Span, prot: u64) -> Effect {
         let span = self.protected(span, prot);
-        let effect = self.on_mapped(span);
-        self.set_prot(event, span, prot);
-        effect
+        effect_on(span, self.set_prot(event, span, prot))
     }
 
     /// `do_mprotect_pkey` changes mapping after mapping. ENOMEM is what it says at a hole;
@@ -53,7 +52,7 @@ impl Space {
         }
     }
 
-    fn set_prot(&mut self, event: &Event, span: Span, prot: u64) {
+    fn set_prot(&mut self, event: &Event, span: Span, prot: u64) -> Bytes {
         let prot = Prot::from_bits(prot);
         self.update(span, event.entered, |piece| {
             piece.prot = prot;
@@ -61,7 +60,7 @@ impl Space {
             if !prot.is_none() && piece.content.is_barren() {
                 piece.content = Content::Unknown;
             }
-        });
+        })
     }
 
     fn protected(&self, span: Span, prot: u64) -> Span {

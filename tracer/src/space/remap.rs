@@ -147,7 +147,10 @@ impl Space {
     /// Maps from `end` to the new end, in continuation of what lies before.
     fn extend(&mut self, end: Addr, call: Remap) {
         let growth = Span::between(end, call.new.end);
-        let before = end.0.checked_sub(1).and_then(|last| self.map.at(Addr(last)));
+        let before = end
+            .0
+            .checked_sub(1)
+            .and_then(|last| self.map.at(Addr(last)));
         let Some((_, &piece)) = before.filter(|_| !growth.is_empty()) else {
             return;
         };
@@ -157,7 +160,7 @@ impl Space {
             content: content_of_new(piece.prot, piece.is_anonymous()),
             ..piece
         };
-        self.place(growth, Over::Free, piece);
+        self.place(growth, call.over(), piece);
     }
 
     /// Fills holes where bytes must be that the model did not know. What is there already

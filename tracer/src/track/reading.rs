@@ -19,6 +19,8 @@ pub struct Reading {
     pub vm_size: Bytes,
     /// `VmStk`: stacks that grow, read in between.
     pub stack: Bytes,
+    /// `VmRSS`, read in between.
+    pub rss: Bytes,
 }
 
 /// What became of a reading that was offered.

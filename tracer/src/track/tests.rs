@@ -33,7 +33,7 @@ fn event(at: u64, kernel: Option<u64>, syscall: Syscall, outcome: u64, request: 
 
 fn map(at: u64, kernel: Option<u64>, start: u64, pages: u64) -> Event {
     let len = pages * PAGE.0;
-    let request = Request::Map { len, prot: 3, flags: 0x22, fd: None, offset: 0 };
+    let request = Request::Map { len, prot: 3, flags: 0x22, fd: None, offset: 0, file: None };
     event(at, kernel, Syscall::Mmap, start, request)
 }
 
@@ -56,7 +56,7 @@ fn line(start: u64, pages: u64, name: &str) -> Vma {
 
 fn reading(begun: u64, ended: u64, vmas: Vec<Vma>) -> Reading {
     let vm_size = vmas.iter().map(|vma| vma.span.len()).sum();
-    Reading { vmas, begun: Nanos(begun), ended: Nanos(ended), vm_size, stack: Bytes(0) }
+    Reading { vmas, begun: Nanos(begun), ended: Nanos(ended), vm_size, ..Reading::default() }
 }
 
 fn pages(tracked: &Tracked) -> u64 {

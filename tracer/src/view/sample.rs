@@ -201,7 +201,7 @@ fn explanation() -> Explanation {
             calls: vec![(Syscall::Mmap, 6, mib(1552))],
         }],
         findings: vec![Finding {
-            reason: "retained-pages",
+            reason: "retained-after-purge",
             owner: JEMALLOC,
             bytes: mib(1536),
             confidence: Confidence::High,

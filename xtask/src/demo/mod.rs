@@ -23,7 +23,7 @@ use crate::elevate::Elevation;
 use crate::setup::{self, Scope};
 use crate::steps::Steps;
 use crate::workspace::Workspace;
-use experiment::ALLOCATORS;
+use experiment::{ALLOCATORS, Allocator};
 
 /// Set-up, build, two runs, one page.
 pub fn run(workspace: &Workspace, elevation: Elevation) -> Result<()> {
@@ -34,13 +34,14 @@ pub fn run(workspace: &Workspace, elevation: Elevation) -> Result<()> {
     })?;
     elevation.prepare()?;
     let folder = workspace.target.join("demo");
-    let [one, two] = ALLOCATORS.map(|allocator| {
+    let mut observe = |allocator: Allocator| {
         let name = format!("the seed experiment on {}", allocator.label);
         steps.run(&name, || {
             experiment::run(&products, elevation, &folder, allocator)
         })
-    });
-    let runs = [one?, two?];
+    };
+    let [one, two] = ALLOCATORS;
+    let runs = [observe(one)?, observe(two)?];
     let mut text = page::render(&runs, page::Paint::new(stdout().is_terminal()));
     text.push_str(&format!("Both reports in full: {}\n", folder.display()));
     stdout()

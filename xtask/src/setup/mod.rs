@@ -48,9 +48,9 @@ pub struct EbpfTools {
 impl EbpfTools {
     /// Hands the tools to a cargo command: the toolchain by name, the linker through `PATH`.
     pub fn apply(&self, command: &mut Command) -> Result<()> {
-        if let Some(name) = &self.toolchain {
-            command.env(compiler::TOOLCHAIN_VARIABLE, name);
-        }
+        // Without rustup any name will do: the build script then uses the compiler in use.
+        let name = self.toolchain.as_deref().unwrap_or("current");
+        command.env(compiler::TOOLCHAIN_VARIABLE, name);
         let folder = self.linker.parent().unwrap_or(Path::new("."));
         prepend_path(command, folder)
     }

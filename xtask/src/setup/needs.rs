@@ -191,7 +191,10 @@ pub fn instructions(needs: &[Need], plan: &Plan) -> String {
         .map(|need| need.what)
         .collect();
     if !others.is_empty() {
-        lines.push(format!("  and install: {}", others.join(", ")));
+        lines.push(format!(
+            "  (your package manager, for {})",
+            others.join(", ")
+        ));
     }
     format!("run this, then try again:\n{}", lines.join("\n"))
 }
@@ -247,7 +250,7 @@ mod tests {
         );
         assert!(text.contains("rustup toolchain install nightly --component rust-src"));
         assert!(text.contains("cargo install bpf-linker"));
-        assert!(text.contains("install: strace"));
+        assert!(text.contains("for strace)"));
         assert!(!text.contains("core's sources"));
     }
 

@@ -37,14 +37,23 @@ impl Source {
     }
 
     /// Where it stands among the tracer's modules, `view/table.rs` as `[view, table]`; nothing for
-    /// other crates' files and for files of tests.
+    /// other crates' files and for modules of tests.
     pub fn tracer_module(&self) -> Option<Vec<&str>> {
         let path = self.path.strip_prefix(TRACER)?.strip_suffix(".rs")?;
         let mut parts: Vec<&str> = path.split('/').collect();
         if parts.last() == Some(&"mod") {
             parts.pop();
         }
-        (parts.last() != Some(&"tests")).then_some(parts)
+        (!self.is_test_module()).then_some(parts)
+    }
+
+    /// Whether it is a `mod tests;` of its own, or a part of one.
+    pub fn is_test_module(&self) -> bool {
+        let inside = self.path.split_once("/src/").map(|(_, inside)| inside);
+        inside.is_some_and(|path| {
+            path.split('/')
+                .any(|part| part == "tests" || part == "tests.rs")
+        })
     }
 }
 
@@ -108,6 +117,7 @@ mod tests {
         assert_eq!(module("tracer/src/view/mod.rs").as_deref(), Some("view"));
         assert_eq!(module("tracer/src/event.rs").as_deref(), Some("event"));
         assert_eq!(module("tracer/src/space/tests.rs"), None);
+        assert_eq!(module("tracer/src/space/tests/kernel.rs"), None);
         assert_eq!(module("xtask/src/main.rs"), None);
     }
 }

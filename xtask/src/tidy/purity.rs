@@ -6,7 +6,15 @@ use super::paths::mentions;
 use super::tokens::tokens;
 
 /// The top-level modules of the tracer that are pure.
-pub const PURE: &[&str] = &["units", "event", "space", "attribute", "report", "view"];
+pub const PURE: &[&str] = &[
+    "units",
+    "event",
+    "space",
+    "attribute",
+    "report",
+    "track",
+    "view",
+];
 
 /// What they do not name, nor anything below it.
 #[rustfmt::skip]

@@ -1,4 +1,4 @@
-//! No file outgrows one subject: lines are counted without a trailing test module.
+//! No file outgrows one subject: lines are counted without test modules.
 
 use super::Fault;
 use super::files::Source;
@@ -8,7 +8,8 @@ const LIMIT: usize = 500;
 
 /// The files that are longer.
 pub fn check(sources: &[Source]) -> Vec<Fault> {
-    let long = sources.iter().filter_map(|source| {
+    let code = sources.iter().filter(|source| !source.is_test_module());
+    let long = code.filter_map(|source| {
         let lines = source.code().lines().count();
         (lines > LIMIT).then(|| Fault {
             file: source.path.clone(),
@@ -26,11 +27,12 @@ mod tests {
     use super::*;
 
     fn faults(text: String) -> usize {
-        check(&[Source {
-            path: "x/src/y.rs".to_owned(),
-            text,
-        }])
-        .len()
+        faults_at("x/src/y.rs", text)
+    }
+
+    fn faults_at(path: &str, text: String) -> usize {
+        let path = path.to_owned();
+        check(&[Source { path, text }]).len()
     }
 
     #[test]
@@ -39,5 +41,8 @@ mod tests {
         assert_eq!(faults("x\n".repeat(LIMIT + 1)), 1);
         let tests = format!("#[cfg(test)]\nmod tests {{\n{}}}\n", "x\n".repeat(LIMIT));
         assert_eq!(faults("x\n".repeat(LIMIT) + &tests), 0);
+        let long = || "x\n".repeat(LIMIT + 1);
+        assert_eq!(faults_at("x/src/y/tests/z.rs", long()), 0);
+        assert_eq!(faults_at("x/tests/live.rs", long()), 1);
     }
 }

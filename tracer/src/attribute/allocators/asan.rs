@@ -7,10 +7,15 @@ pub(super) static ASAN: Allocator = Allocator {
     name: "asan",
     title: "the address sanitizer",
     libraries: &["libasan*", "libclang_rt.asan*"],
-    functions: &["__asan*", "_ZN6__asan*", "_ZN11__sanitizer*", "__sanitizer::*"],
+    functions: &[
+        "__asan*",
+        "_ZN6__asan*",
+        "_ZN11__sanitizer*",
+        "__sanitizer::*",
+    ],
     symbols: &["__asan_init"],
     strings: &["AddressSanitizer: "],
-    keeps: "the address sanitizer keeps freed memory in a quarantine, to catch its use",
+    keeps: "it keeps freed memory in a quarantine, to catch its use",
     variables: &["ASAN_OPTIONS"],
     advice,
     ..PLAIN

@@ -61,7 +61,7 @@ pub(in crate::attribute) static GLIBC: Allocator = Allocator {
 };
 
 fn fits(shape: &Shape) -> bool {
-    shape.heap || shape.arena_window
+    shape.heap || shape.arena_window && !shape.is_hinted()
 }
 
 fn advice(evidence: &Evidence<'_>, topic: Topic) -> String {

@@ -17,8 +17,7 @@ pub(super) static GOOGLE_TCMALLOC: Allocator = Allocator {
     vma_names: &["tcmalloc_region_*"],
     fits,
     maps_ahead: true,
-    keeps: "tcmalloc gives free pages back in units of 2 MiB and never unmaps a region of \
-            1 GiB",
+    keeps: "it takes memory in regions of 1 GiB and never unmaps one",
     experiment: "MallocExtension::ReleaseMemoryToSystem() in the process: what RSS falls by \
                  was free",
     ..PLAIN

@@ -37,10 +37,9 @@ pub(super) static JEMALLOC: Allocator = Allocator {
     vma_names: &["jemalloc_pg*"],
     fits,
     maps_ahead: true,
-    keeps: "jemalloc hands the pages of freed memory back, so that they cost no memory, but \
-            keeps their addresses to use them again: unmapping would leave holes all over \
-            the address space, which are slow to manage (its option `retain`, on by default \
-            on 64-bit Linux)",
+    keeps: "unmapping would leave holes all over the address space, which are slow to \
+            manage, so the addresses are kept for later, while their pages cost no memory \
+            (its option `retain`, on by default on 64-bit Linux)",
     keeping_option: "opt.retain",
     unmaps: "with retain:false it unmaps what it no longer needs",
     variables: &["*MALLOC_CONF"],
@@ -51,6 +50,7 @@ pub(super) static JEMALLOC: Allocator = Allocator {
 
 fn fits(shape: &Shape) -> bool {
     shape.is_unreserved()
+        && !shape.is_hinted()
         && match shape.mapped {
             Some(mapped) => is_size_class(mapped),
             None => shape.span.len().0 >= SMALLEST_MAPPING,
@@ -84,10 +84,8 @@ fn variables(evidence: &Evidence<'_>) -> Vec<String> {
         names.extend(by_string.chain(by_symbol));
     }
     let mut functions = evidence.sites.iter().flat_map(|site| &site.frames);
-    let is_prefixed = |name: &Option<String>| {
-        name.as_ref()
-            .is_some_and(|name| name.starts_with("_rjem_"))
-    };
+    let is_prefixed =
+        |name: &Option<String>| name.as_ref().is_some_and(|name| name.starts_with("_rjem_"));
     if functions.any(|frame| is_prefixed(&frame.function)) {
         names.push("_RJEM_MALLOC_CONF".to_owned());
     }
@@ -158,7 +156,9 @@ fn retain_advice(evidence: &Evidence<'_>) -> String {
 fn decay_advice(evidence: &Evidence<'_>) -> String {
     let variables = text::join(&variables(evidence));
     let mut advice = match option(evidence, "dirty_decay_ms") {
-        Some("-1") => "dirty_decay_ms:-1 is set: jemalloc never gives pages back. Remove it.".to_owned(),
+        Some("-1") => {
+            "dirty_decay_ms:-1 is set: jemalloc never gives pages back. Remove it.".to_owned()
+        }
         _ => format!(
             "If RSS matters: {variables}=background_thread:true gives freed pages back while \
              the program idles (default: only when it allocates or frees, 10 s later); price: \

@@ -8,8 +8,7 @@ pub(super) static JVM: Allocator = Allocator {
     title: "the Java virtual machine",
     libraries: &["libjvm.so*"],
     symbols: &["JNI_CreateJavaVM"],
-    keeps: "the Java virtual machine maps inaccessible memory over what its collector no \
-            longer needs and keeps the reservation",
+    keeps: "it keeps the reservation of its heap",
     variables: &["JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS"],
     experiment: "jcmd <pid> GC.run, then GC.heap_info: what the heap's use falls by was \
                  garbage",

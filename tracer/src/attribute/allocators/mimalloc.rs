@@ -5,8 +5,8 @@ use crate::attribute::evidence::Evidence;
 
 const ARENA: u64 = 1 << 30;
 const SEGMENT: u64 = 32 << 20;
-/// Where it asks its mappings to be placed.
-const HINTS: std::ops::Range<u64> = 2 << 40..30 << 40;
+/// What is its own besides arenas and segments is smaller.
+const SMALL: u64 = 64 << 20;
 
 pub(super) static MIMALLOC: Allocator = Allocator {
     name: "mimalloc",
@@ -19,8 +19,8 @@ pub(super) static MIMALLOC: Allocator = Allocator {
     vma_names: &["mimalloc*"],
     fits,
     maps_ahead: true,
-    keeps: "mimalloc maps arenas of 1 GiB, gives freed pages inside them back and never \
-            unmaps an arena",
+    keeps: "it takes memory in arenas of 1 GiB, of which it gives free pages back but never \
+            unmaps one",
     unmaps: "what does not come from an arena (over 16 MiB in version 2.0, or with arenas \
              switched off) is unmapped when it is freed",
     variables: &["MIMALLOC_*", "mimalloc_*"],
@@ -30,11 +30,14 @@ pub(super) static MIMALLOC: Allocator = Allocator {
 };
 
 fn fits(shape: &Shape) -> bool {
-    let size = shape.mapped.map_or(shape.span.len().0, |mapped| mapped.0);
-    let hinted = HINTS.contains(&shape.span.start.0) && size.is_multiple_of(SEGMENT);
-    shape.writable
-        && !shape.heap
-        && (hinted || shape.is_unreserved() && size > 0 && size.is_multiple_of(ARENA))
+    let size = shape.mapped.unwrap_or(shape.span.len()).0;
+    if shape.is_hinted() {
+        return shape.writable && size.is_multiple_of(SEGMENT);
+    }
+    // Besides arenas it maps a few small pieces of its own, which the kernel may have
+    // merged with others.
+    let small = shape.mapped.is_none() && size < SMALL;
+    shape.is_unreserved() && (small || size > 0 && size.is_multiple_of(ARENA))
 }
 
 fn advice(evidence: &Evidence<'_>, topic: Topic) -> String {

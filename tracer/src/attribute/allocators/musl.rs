@@ -13,8 +13,17 @@ pub(in crate::attribute) static MUSL: Allocator = Allocator {
         "__simple_malloc",
         "__expand_heap",
     ],
-    common_functions: &["alloc_group", "alloc_slot", "__libc_malloc", "__libc_realloc"],
-    symbols: &["__libc_malloc_impl", "__malloc_alloc_meta", "__simple_malloc"],
+    common_functions: &[
+        "alloc_group",
+        "alloc_slot",
+        "__libc_malloc",
+        "__libc_realloc",
+    ],
+    symbols: &[
+        "__libc_malloc_impl",
+        "__malloc_alloc_meta",
+        "__simple_malloc",
+    ],
     keeps: "a group of blocks stays mapped while one block of it is in use",
     unmaps: "musl unmaps a group of blocks as soon as none of it is in use, and large blocks \
              at once",

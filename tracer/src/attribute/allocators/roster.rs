@@ -86,7 +86,8 @@ impl Roster {
             })
             .collect();
         found.sort_by(|(a, left), (b, right)| {
-            b.cmp(a).then_with(|| right.confidence.cmp(&left.confidence))
+            b.cmp(a)
+                .then_with(|| right.confidence.cmp(&left.confidence))
         });
         found.into_iter().map(|(_, found)| found).collect()
     }
@@ -157,5 +158,9 @@ fn takes_over_malloc(module: &Module) -> bool {
         || glibc::GLIBC.is_told_by(module)
         || musl::MUSL.is_told_by(module)
         || super::super::caller::is_loader(name);
-    !is_libc && module.telling_symbols.iter().any(|symbol| symbol == "malloc")
+    !is_libc
+        && module
+            .telling_symbols
+            .iter()
+            .any(|symbol| symbol == "malloc")
 }

@@ -8,7 +8,7 @@ pub(super) static RPMALLOC: Allocator = Allocator {
     libraries: &["librpmalloc*"],
     functions: &["rpmalloc*", "_rpmalloc_*", "rp_mmap*"],
     symbols: &["rpmalloc", "rpmalloc_*", "_rpmalloc_*"],
-    keeps: "rpmalloc unmaps a group of spans only when all of them are free",
+    keeps: "it unmaps a group of spans only when all of them are free",
     unmaps: "it unmaps a group of spans when all of them are free, and large blocks at once",
     ..PLAIN
 };

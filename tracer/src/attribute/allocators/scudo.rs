@@ -14,7 +14,7 @@ pub(super) static SCUDO: Allocator = Allocator {
     strings: &["Scudo ERROR"],
     vma_names: &["scudo:*"],
     fits,
-    keeps: "Scudo gives pages inside its reservation back and keeps the reservation",
+    keeps: "it keeps the reservation in which it places small blocks",
     variables: &["SCUDO_OPTIONS"],
     ..PLAIN
 };

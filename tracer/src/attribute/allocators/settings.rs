@@ -62,7 +62,10 @@ pub fn limit_remark(settings: &Settings) -> String {
     settings
         .address_space_limit
         .map_or_else(String::new, |limit| {
-            format!(" Here it matters: the process may have no more than {limit} of address space (RLIMIT_AS).")
+            format!(
+                " Here it matters: the process may have no more than {limit} of address space \
+                 (RLIMIT_AS)."
+            )
         })
 }
 

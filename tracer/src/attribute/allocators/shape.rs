@@ -2,6 +2,10 @@
 
 use crate::units::{Bytes, Span};
 
+/// Where mimalloc asks its mappings to be placed: far below where the kernel places them
+/// by itself.
+const HINTED: std::ops::Range<u64> = 2 << 40..30 << 40;
+
 /// Memory without a usable call site, as far as it can be recognised.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Shape {
@@ -20,9 +24,14 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Readable, writable, unreserved, not the heap.
+    /// Readable, writable, unreserved, neither the heap nor an arena of glibc's.
     pub const fn is_unreserved(&self) -> bool {
-        self.writable && self.no_reserve && !self.heap
+        self.writable && self.no_reserve && !self.heap && !self.arena_window
+    }
+
+    /// Whether it lies where only a hint places mappings.
+    pub fn is_hinted(&self) -> bool {
+        HINTED.contains(&self.span.start.0)
     }
 
     /// Whether it is, or was mapped as, at least this much.

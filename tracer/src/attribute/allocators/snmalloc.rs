@@ -13,7 +13,7 @@ pub(super) static SNMALLOC: Allocator = Allocator {
     symbols: &["sn_rust_alloc", "_ZN8snmalloc*"],
     fits,
     maps_ahead: true,
-    keeps: "snmalloc offers free pages to the kernel (MADV_FREE) and keeps their addresses",
+    keeps: "it never unmaps what it once mapped",
     ..PLAIN
 };
 

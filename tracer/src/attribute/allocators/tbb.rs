@@ -8,7 +8,11 @@ pub(super) static TBB: Allocator = Allocator {
     title: "oneTBB's scalable allocator",
     libraries: &["libtbbmalloc*"],
     functions: &["_ZN3rml8internal*", "rml::internal::*", "scalable_malloc"],
-    symbols: &["scalable_malloc", "__TBB_malloc_proxy", "scalable_allocation_command"],
+    symbols: &[
+        "scalable_malloc",
+        "__TBB_malloc_proxy",
+        "scalable_allocation_command",
+    ],
     keeps: "it keeps regions of which a part is in use",
     unmaps: "it unmaps whole regions, and blocks over 64 MiB at once",
     variables: &["TBB_MALLOC_*"],

@@ -10,16 +10,19 @@ pub(super) static TCMALLOC: Allocator = Allocator {
     functions: &["TCMalloc*", "_ZN8tcmalloc*", "tcmalloc::*", "tcmalloc_*"],
     common_functions: &[
         "tc_*",
-        "_ZN17SbrkSysAllocator*",
-        "_ZN17MmapSysAllocator*",
+        "_ZN16SbrkSysAllocator*",
+        "_ZN16MmapSysAllocator*",
         "SbrkSysAllocator::*",
         "MmapSysAllocator::*",
     ],
-    symbols: &["tc_malloc", "tc_version", "MallocExtension_ReleaseFreeMemory"],
+    symbols: &[
+        "tc_malloc",
+        "tc_version",
+        "MallocExtension_ReleaseFreeMemory",
+    ],
     strings: &["TCMALLOC_RELEASE_RATE", "TCMALLOC_SKIP_SBRK"],
     fits,
-    keeps: "tcmalloc gives the pages of free spans back but never moves the end of the heap \
-            down and never unmaps",
+    keeps: "it never moves the end of the heap down and never unmaps",
     variables: &["TCMALLOC_*"],
     experiment: "MallocExtension::instance()->ReleaseFreeMemory() in the process: what RSS \
                  falls by was free",

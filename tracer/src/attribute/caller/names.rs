@@ -136,9 +136,7 @@ pub fn is_loader(name: &str) -> bool {
 pub fn is_musl(path: &str) -> bool {
     let name = crate::attribute::module_name(path);
     let android = path.starts_with("/apex/") || path.starts_with("/system/");
-    name.starts_with("ld-musl-")
-        || name.starts_with("libc.musl-")
-        || name == "libc.so" && !android
+    name.starts_with("ld-musl-") || name.starts_with("libc.musl-") || name == "libc.so" && !android
 }
 
 /// Whether a file is the C library's threads (apart from it before glibc 2.34).

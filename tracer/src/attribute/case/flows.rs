@@ -25,7 +25,9 @@ pub fn by_owner(registry: &Registry<'_>, parts: &[Part]) -> Vec<(Source, Flow, O
     // Parts that are still there name the owner of their source, if they agree.
     let mut known: HashMap<Source, Option<&Owner>> = HashMap::new();
     for part in parts {
-        let agreed = known.entry(Source::of(&part.piece)).or_insert(Some(&part.owner));
+        let agreed = known
+            .entry(Source::of(&part.piece))
+            .or_insert(Some(&part.owner));
         if *agreed != Some(&part.owner) {
             *agreed = None;
         }
@@ -39,9 +41,22 @@ pub fn by_owner(registry: &Registry<'_>, parts: &[Part]) -> Vec<(Source, Flow, O
                 Some(Some(owner)) => (*owner).clone(),
                 _ => owner_by_site(registry, source),
             };
-            (*source, *flow, owner)
+            (*source, settled(source, flow), owner)
         })
         .collect()
+}
+
+/// A flow as it may be told. What a reading of the kernel's map found ahead of its events
+/// gives way to them when they arrive: that is neither growth nor release.
+fn settled(source: &Source, flow: &Flow) -> Flow {
+    match source.how {
+        Provenance::Found => Flow {
+            mapped: flow.mapped - flow.unmapped,
+            unmapped: Bytes(0),
+            ..*flow
+        },
+        _ => *flow,
+    }
 }
 
 fn owner_by_site(registry: &Registry<'_>, source: &Source) -> Owner {
@@ -91,7 +106,10 @@ impl Case<'_> {
         let mut confidence = Confidence::Low;
         for syscall in [Syscall::Mmap, Syscall::Brk, Syscall::Mremap] {
             let seen = |source: &Source, flow: &Flow| {
-                let by_site = matches!(self.callers.get(source.site.0 as usize), Some(Caller::Allocator(..)));
+                let by_site = matches!(
+                    self.callers.get(source.site.0 as usize),
+                    Some(Caller::Allocator(..))
+                );
                 source.how == Provenance::Call(syscall) && by_site && flow.calls > 0
             };
             let flow = self.flow(owner, seen);

@@ -22,7 +22,8 @@ pub fn find(case: &Case<'_>) -> Vec<Finding> {
     if bytes.0 == 0 {
         return Vec::new();
     }
-    let sort = |part: &Part| part.owner == Owner::APPLICATION && part.fresh && part.kind == Kind::Live;
+    let sort =
+        |part: &Part| part.owner == Owner::APPLICATION && part.fresh && part.kind == Kind::Live;
     let mut evidence: Vec<String> = Vec::new();
     evidence.extend(mapped_by(case, sort));
     evidence.extend(places(case, sort));

@@ -29,7 +29,7 @@ pub fn find(case: &Case<'_>) -> Vec<Finding> {
             continue;
         }
         let mut evidence = vec![format!(
-            "{} of {} since the attach; {} of it was unmapped again",
+            "{} since the attach, {} in all; {} of it was unmapped again",
             text::count(flow.calls, "mapping"),
             flow.mapped,
             flow.unmapped

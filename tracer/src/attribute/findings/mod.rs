@@ -25,6 +25,7 @@ use super::{
     allocators::{self, Allocator, settings},
     case::{Case, Part},
     explanation::Finding,
+    tally::Kind,
     text,
 };
 use crate::units::{Bytes, Span};
@@ -36,29 +37,34 @@ pub const RETURNED: [&str; 2] = [large_chunks::REASON, heap_trimmed::REASON];
 /// How many ranges or call sites are listed.
 const LISTED: usize = 3;
 
+/// A detector.
+type Detector = fn(&Case<'_>) -> Vec<Finding>;
+
+/// Every detector, with the reason it finds.
+pub(super) const DETECTORS: &[(&str, Detector)] = &[
+    (retained::REASON, retained::find),
+    (over_mapped::REASON, over_mapped::find),
+    (overlay::REASON, overlay::find),
+    (purged::REASON, purged::find),
+    (lazily_freed::REASON, lazily_freed::find),
+    (arena_reserve::REASON, arena_reserve::find),
+    (reserved::REASON, reserved::find),
+    (heap_pinned::REASON, heap_pinned::find),
+    (heap_top::REASON, heap_top::find),
+    (stack_cache::REASON, stack_cache::find),
+    (stack_growth::REASON, stack_growth::find),
+    (application_mmap::REASON, application_mmap::find),
+    (shared_or_file::REASON, shared_or_file::find),
+    (not_released::REASON, not_released::find),
+    (large_chunks::REASON, large_chunks::find),
+    (heap_trimmed::REASON, heap_trimmed::find),
+];
+
 /// Every finding: first why bytes are still there, then what did go; each largest first.
 pub fn all(case: &Case<'_>) -> Vec<Finding> {
-    const DETECTORS: &[fn(&Case<'_>) -> Vec<Finding>] = &[
-        retained::find,
-        over_mapped::find,
-        overlay::find,
-        purged::find,
-        lazily_freed::find,
-        arena_reserve::find,
-        reserved::find,
-        heap_pinned::find,
-        heap_top::find,
-        stack_cache::find,
-        stack_growth::find,
-        application_mmap::find,
-        shared_or_file::find,
-        not_released::find,
-        large_chunks::find,
-        heap_trimmed::find,
-    ];
     let mut findings: Vec<Finding> = DETECTORS
         .iter()
-        .flat_map(|detector| detector(case))
+        .flat_map(|(_, detector)| detector(case))
         .filter(|finding| finding.bytes >= WORTH_TELLING)
         .collect();
     let gone = |finding: &Finding| RETURNED.contains(&finding.reason);
@@ -69,6 +75,15 @@ pub fn all(case: &Case<'_>) -> Vec<Finding> {
 /// What madvise gave back of an owner's memory and what was unmapped of it.
 fn released(case: &Case<'_>, owner: &Owner) -> String {
     let flow = case.flow(owner, |_, _| true);
+    let given_back = case.tally.bytes(owner, Kind::Discarded);
+    if flow.discards == 0 && given_back.0 > 0 {
+        return format!(
+            "madvise had the last word on {given_back}, which is older than the attach"
+        );
+    }
+    if (flow.discarded + flow.unmapped).0 == 0 {
+        return "no call gave any of its memory back since the attach".to_owned();
+    }
     format!(
         "{} by madvise gave back {} since the attach; {} was unmapped",
         text::count(flow.discards, "release"),
@@ -79,16 +94,23 @@ fn released(case: &Case<'_>, owner: &Owner) -> String {
 
 /// The calls that mapped parts of some sort; `None` if they are older than the attach.
 fn mapped_by(case: &Case<'_>, sort: impl Fn(&Part) -> bool) -> Option<String> {
-    let sizes = case.mappings(sort);
-    (!sizes.is_empty()).then(|| format!("it came by {}", text::series("call", &sizes)))
+    let calls: Vec<String> = case
+        .mappings(sort)
+        .into_iter()
+        .map(|(syscall, sizes)| text::series(&format!("{syscall} call"), &sizes))
+        .collect();
+    (!calls.is_empty()).then(|| format!("it came by {}", text::join(&calls)))
 }
 
 /// How much of some sort can be in memory, if anything bounds it.
 fn residency(case: &Case<'_>, sort: impl Fn(&Part) -> bool) -> Option<String> {
-    let bound = case.at_most_resident(sort)?;
+    let bound = match case.at_most_resident(sort)? {
+        Bytes(0) => "none".to_owned(),
+        bound => format!("at most {bound}"),
+    };
     Some(match case.evidence.residency {
-        Some(_) => format!("at most {bound} of it is in memory (Rss and Swap of its mappings)"),
-        None => format!("at most {bound} of it was in memory at the end (RSS of the process)"),
+        Some(_) => format!("{bound} of it is in memory (Rss and Swap of its mappings)"),
+        None => format!("{bound} of it was in memory at the end (RSS of the process)"),
     })
 }
 
@@ -129,6 +151,16 @@ pub fn title(owner: &Owner) -> &str {
         None if *owner == Owner::APPLICATION => "the program",
         None if *owner == Owner::UNKNOWN => "an unknown owner",
         None => &owner.0,
+    }
+}
+
+/// An owner's memory, in words.
+pub fn whose(owner: &Owner) -> String {
+    match allocators::by_name(&owner.0) {
+        Some(allocator) => format!("what {} mapped", allocator.title),
+        None if *owner == Owner::APPLICATION => "the program's own mappings".to_owned(),
+        None if *owner == Owner::UNKNOWN => "memory of unknown owner".to_owned(),
+        None => format!("the {}", owner.0),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `not-released`: no call gave these bytes back. In use, or freed and cached: calls
 //! cannot tell.
 
-use super::{heap_pinned, mapped_by, ranges, released, reserved, residency, sentence, settings_of};
+use super::{heap_pinned, mapped_by, ranges, released, reserved, residency, settings_of, whose};
 use crate::{
     attribute::{
         Owner,
@@ -50,9 +50,8 @@ fn undecided(case: &Case<'_>, owner: &Owner) -> Bytes {
 }
 
 fn finding(case: &Case<'_>, owner: Owner, bytes: Bytes) -> Finding {
-    let sort = |part: &Part| {
-        part.owner == owner && part.kind == Kind::Live && !part.ahead && !reserved::is_huge(part)
-    };
+    let sort =
+        |part: &Part| part.owner == owner && part.kind == Kind::Live && !reserved::is_huge(part);
     let allocator = allocators::by_name(&owner.0);
     let fresh = case.tally.fresh_bytes(&owner, Kind::Live);
     let live = case.tally.bytes(&owner, Kind::Live);
@@ -64,15 +63,16 @@ fn finding(case: &Case<'_>, owner: Owner, bytes: Bytes) -> Finding {
     evidence.extend(residency(case, sort));
     evidence.extend(ranges(case, sort));
     evidence.extend(allocator.iter().flat_map(|a| settings_of(case, a)));
-    let (whose, tell) = match allocator {
-        Some(allocator) => (allocator.title, allocator.experiment),
-        None => (
-            "an unknown owner",
-            "a run traced from its start, where call sites show who maps what",
-        ),
+    let tell = allocator.map_or(
+        "a run traced from its start, where call sites show who maps what",
+        |allocator| allocator.experiment,
+    );
+    let ahead = match allocator.is_some_and(|allocator| allocator.maps_ahead) {
+        true => ", or mapped ahead and never handed out",
+        false => "",
     };
     let mut cannot_exclude = format!(
-        "either: in use, or freed and cached. Calls cannot tell; what would: {tell}."
+        "that it is in use, or freed and cached{ahead}: calls cannot tell. What would: {tell}."
     );
     let in_heap = case
         .parts_of(&owner)
@@ -84,7 +84,10 @@ fn finding(case: &Case<'_>, owner: Owner, bytes: Bytes) -> Finding {
         reason: REASON,
         bytes,
         confidence: case.confidence(&owner, sort),
-        summary: sentence(&format!("{bytes} of {whose} was not given back by any call.")),
+        summary: format!(
+            "{bytes} of {} was not given back by any call.",
+            whose(&owner)
+        ),
         evidence,
         cannot_exclude,
         remedy: match allocator {

@@ -1,9 +1,8 @@
 //! `purged-not-unmapped`: somebody who is no known allocator gave pages back and did not
 //! unmap them.
 
-use super::{mapped_by, ranges, released, residency, sentence, title};
+use super::{mapped_by, ranges, released, residency, sentence, whose};
 use crate::attribute::{
-    Owner,
     allocators,
     case::{Case, Part},
     explanation::Finding,
@@ -24,18 +23,14 @@ pub fn find(case: &Case<'_>) -> Vec<Finding> {
         evidence.extend(mapped_by(case, sort));
         evidence.extend(residency(case, sort));
         evidence.extend(ranges(case, sort));
-        let whose = if owner == Owner::UNKNOWN {
-            "memory that nobody is known to own"
-        } else {
-            title(&owner)
-        };
         findings.push(Finding {
             reason: REASON,
             bytes,
-            confidence: case.confidence(&owner, sort),
+            confidence: case.confidence_of_release(&owner, sort),
             summary: sentence(&format!(
-                "the pages of {bytes} of {whose} were given back by madvise, the address \
-                 space was not unmapped."
+                "the pages of {bytes} of {} were given back by madvise, the address space \
+                 was not unmapped.",
+                whose(&owner)
             )),
             evidence,
             cannot_exclude: "that some of it has been touched again since, or that an \

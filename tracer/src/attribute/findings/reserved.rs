@@ -44,15 +44,16 @@ pub fn is_huge(part: &Part) -> bool {
 }
 
 fn finding(case: &Case<'_>, owner: Owner, never: Bytes, huge: Bytes) -> Finding {
-    let sort =
-        |part: &Part| part.owner == owner && (part.kind == Kind::Reserved || is_huge(part));
+    let sort = |part: &Part| part.owner == owner && (part.kind == Kind::Reserved || is_huge(part));
     let allocator = allocators::by_name(&owner.0);
     let mut evidence = Vec::new();
     if never.0 > 0 {
         evidence.push(format!("{never} was never accessible (PROT_NONE)"));
     }
     if huge.0 > 0 {
-        evidence.push(format!("{huge} is in unreserved mappings of {HUGE} or more"));
+        evidence.push(format!(
+            "{huge} is in unreserved mappings of {HUGE} or more"
+        ));
         evidence.extend(residency(case, |part| part.owner == owner && is_huge(part)));
     }
     evidence.extend(mapped_by(case, sort));
@@ -81,7 +82,9 @@ fn finding(case: &Case<'_>, owner: Owner, never: Bytes, huge: Bytes) -> Finding 
         },
         remedy: match allocator {
             Some(allocator) => (allocator.advice)(case.evidence, Topic::Reserved),
-            None => "Usually nothing: it costs no memory. Leave it out when judging VmSize.".to_owned(),
+            None => {
+                "Usually nothing: it costs no memory. Leave it out when judging VmSize.".to_owned()
+            }
         },
         owner,
     }

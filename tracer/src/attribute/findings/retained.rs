@@ -26,7 +26,7 @@ pub fn find(case: &Case<'_>) -> Vec<Finding> {
         findings.push(Finding {
             reason: REASON,
             bytes,
-            confidence: case.confidence(&owner, sort),
+            confidence: case.confidence_of_release(&owner, sort),
             summary: sentence(&format!(
                 "{} gave the pages of {bytes} back to the kernel but keeps the address \
                  space: {}.",

@@ -80,8 +80,9 @@ fn largest(case: &Case<'_>, sort: impl Fn(&Part) -> bool) -> Vec<String> {
     for part in case.parts.iter().filter(|part| sort(part)) {
         if let Backing::File { file, .. } = part.piece.backing {
             let name = names.file(file).name.as_deref();
-            *by_name.entry(name.unwrap_or("a file of unknown name")).or_default() +=
-                part.span.len();
+            *by_name
+                .entry(name.unwrap_or("a file of unknown name"))
+                .or_default() += part.span.len();
         }
     }
     let mut files: Vec<(&str, Bytes)> = by_name.into_iter().collect();

@@ -5,7 +5,8 @@ use crate::{
         explanation::{Confidence, State, VerdictCode},
         testing::*,
     },
-    units::{Addr, Bytes, Span},
+    space::piece::Provenance,
+    units::{Addr, Bytes, Nanos, Span},
 };
 
 #[test]
@@ -21,12 +22,19 @@ fn what_a_program_maps_itself_is_not_charged_to_an_allocator() {
     assert_eq!(owned(&explanation, "jemalloc"), Bytes(4 * MIB));
     assert_eq!(explanation.verdict.code, VerdictCode::NotReleased);
     assert!(
-        explanation.verdict.summary.contains("mapped 300.0 MiB (grow in program)"),
+        explanation
+            .verdict
+            .summary
+            .contains("mapped 300.0 MiB (grow in program)"),
         "{}",
         explanation.verdict.summary
     );
     let finding = finding(&explanation, "grew-by-application-mmap").expect("it grew");
-    assert!(finding.evidence.contains(&"300.0 MiB by grow in program".to_owned()));
+    assert!(
+        finding
+            .evidence
+            .contains(&"300.0 MiB by grow in program".to_owned())
+    );
 }
 
 #[test]
@@ -34,9 +42,18 @@ fn two_allocators_are_told_apart_and_interposition_is_said() {
     let mut world = jemalloc_seed();
     world.mmap(GLIBC_MALLOC, 2 * MIB, RW, PLAIN);
     let explanation = world.explain();
-    let names: Vec<&str> = explanation.allocators.iter().map(|a| a.name.as_str()).collect();
+    let names: Vec<&str> = explanation
+        .allocators
+        .iter()
+        .map(|a| a.name.as_str())
+        .collect();
     assert_eq!(names, ["jemalloc", "glibc"]);
-    assert!(explanation.allocators.iter().all(|a| a.confidence == Confidence::High));
+    assert!(
+        explanation
+            .allocators
+            .iter()
+            .all(|a| a.confidence == Confidence::High)
+    );
     let glibc = explanation.allocators[1].evidence.join("\n");
     assert!(glibc.contains("libjemalloc.so.2 defines malloc"), "{glibc}");
 }
@@ -52,7 +69,10 @@ fn a_stripped_static_allocator_is_unknown_unless_its_looks_fit() {
     assert_eq!(owned(&explanation, "jemalloc"), Bytes(160 * MIB));
     assert_eq!(owned(&explanation, "unknown"), Bytes(33 * MIB));
     let found = &explanation.allocators[0];
-    assert_eq!((found.name.as_str(), found.confidence), ("jemalloc", Confidence::Low));
+    assert_eq!(
+        (found.name.as_str(), found.confidence),
+        ("jemalloc", Confidence::Low)
+    );
 }
 
 #[test]
@@ -111,7 +131,10 @@ fn the_loader_and_the_kernel_have_their_own() {
     let mut world = World::dynamic(&[]);
     world.mmap(SITE, 12 * KIB, RW, PLAIN);
     let explanation = world.explain();
-    assert_eq!(ledger(&explanation, "loader", State::Other), Bytes(12 * KIB));
+    assert_eq!(
+        ledger(&explanation, "loader", State::Other),
+        Bytes(12 * KIB)
+    );
     assert_eq!(ledger(&explanation, "kernel", State::Other), Bytes(8 * KIB));
 }
 
@@ -145,10 +168,116 @@ fn older_anonymous_memory_is_unknown_unless_it_looks_like_an_arena_or_a_stack() 
 }
 
 #[test]
+fn older_unreserved_memory_is_told_apart_by_place_and_size() {
+    let old = [
+        vma(Span::new(Addr(0x300_0000_0000), 2 * GIB), "rw-p", ""),
+        vma(Span::new(Addr(0x7000_0000_0000), 6 * MIB), "rw-p", ""),
+        vma(
+            Span::new(Addr(0x7000_0000_0000 + 6 * MIB), 58 * MIB),
+            "---p",
+            "",
+        ),
+        vma(Span::new(Addr(0x7100_0000_0000), 1552 * MIB), "rw-p", ""),
+        vma(Span::new(Addr(0x7200_0000_0000), 10 * MIB), "rw-p", ""),
+    ];
+    let mut world = World::with(&[PROGRAM, LIBC, LOADER], &old);
+    world.tells(PROGRAM, &["_rjem_malloc", "mi_malloc"], &[]);
+    world.smaps(&[]);
+    for vma in world.residency() {
+        vma.no_reserve = true;
+    }
+    let explanation = world.explain();
+    assert_eq!(owned(&explanation, "mimalloc"), Bytes(2 * GIB));
+    assert_eq!(owned(&explanation, "glibc"), Bytes(64 * MIB));
+    assert_eq!(owned(&explanation, "jemalloc"), Bytes(1552 * MIB));
+    assert_eq!(
+        owned(&explanation, "unknown"),
+        Bytes(10 * MIB),
+        "either may have mapped it"
+    );
+}
+
+#[test]
 fn shared_memory_is_the_program_s_and_no_file() {
-    let shared = vma(Span::new(Addr(0x7000_0000_0000), 64 * MIB), "rw-s", "/dev/zero (deleted)");
-    let file = vma(Span::new(Addr(0x7100_0000_0000), 64 * MIB), "r--s", "/var/data");
+    let shared = vma(
+        Span::new(Addr(0x7000_0000_0000), 64 * MIB),
+        "rw-s",
+        "/dev/zero (deleted)",
+    );
+    let file = vma(
+        Span::new(Addr(0x7100_0000_0000), 64 * MIB),
+        "r--s",
+        "/var/data",
+    );
     let explanation = World::with(&[PROGRAM, LIBC], &[shared, file]).explain();
-    assert_eq!(ledger(&explanation, "application", State::Other), Bytes(64 * MIB));
+    assert_eq!(
+        ledger(&explanation, "application", State::Other),
+        Bytes(64 * MIB)
+    );
     assert!(ledger(&explanation, "files", State::File) > Bytes(64 * MIB));
+}
+
+#[test]
+fn older_memory_that_looks_like_jemalloc_s_is_said_to_be_retained_when_it_is_purged() {
+    let old = [
+        vma(Span::new(Addr(0x7000_0000_0000), GIB), "rw-p", ""),
+        vma(Span::new(Addr(0x7100_0000_0000), 8 * MIB), "rw-p", ""),
+    ];
+    let mut world = World::with(&[PROGRAM, LIBC, LIBJEMALLOC], &old);
+    world.tells(LIBJEMALLOC, &["malloc", "mallctl"], &[]);
+    world.madvise(Addr(0x7000_0000_0000), GIB, DONTNEED);
+    world.smaps(&[]);
+    for vma in world.residency() {
+        vma.no_reserve = vma.span.len().0 == GIB;
+    }
+    let explanation = world.explain();
+    let retained = finding(&explanation, "retained-after-purge").expect("it looks like it");
+    assert_eq!(retained.confidence, Confidence::Medium);
+    assert!(
+        retained.evidence[0].contains("older than the attach"),
+        "{:?}",
+        retained.evidence
+    );
+    assert_eq!(explanation.verdict.code, VerdictCode::NoGrowth);
+    assert!(explanation.verdict.summary.contains("that jemalloc keeps"));
+}
+
+#[test]
+fn memory_found_before_its_event_arrives_was_not_returned() {
+    let mut world = World::dynamic(&[]);
+    world.brk(GLIBC_BRK, 4 * MIB as i64);
+    let mut vmas = world.space.to_vmas();
+    for vma in vmas.iter_mut().filter(|vma| vma.name == "[heap]") {
+        vma.span.end = Addr(vma.span.end.0 + 27 * MIB);
+    }
+    world.space.adopt(&vmas, Provenance::Found, Nanos(13));
+    world.brk(GLIBC_BRK, 27 * MIB as i64);
+    let explanation = world.explain();
+    assert!(finding(&explanation, "heap-trimmed").is_none());
+    assert_eq!(owned(&explanation, "glibc"), Bytes(31 * MIB));
+    assert!(
+        explanation
+            .growth
+            .iter()
+            .all(|row| row.owner.0 != "unknown")
+    );
+}
+
+#[test]
+fn what_a_child_inherits_is_no_growth_of_its_own() {
+    let mut world = jemalloc_seed();
+    world.space = world.space.fork();
+    (world.attach, world.peak) = (world.space.vm_size(), world.space.vm_size());
+    assert_eq!(world.explain().verdict.code, VerdictCode::NoGrowth);
+    world.mmap(OWN, 100 * MIB, RW, PLAIN);
+    let explanation = world.explain();
+    assert_eq!(explanation.verdict.code, VerdictCode::NotReleased);
+    assert!(
+        explanation
+            .verdict
+            .summary
+            .contains("mapped 100.0 MiB (grow")
+    );
+    let retained = finding(&explanation, "retained-after-purge").expect("it is there");
+    assert_eq!(retained.owner.0, "jemalloc");
 }

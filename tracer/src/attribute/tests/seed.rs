@@ -28,7 +28,10 @@ fn glibc_unmaps_and_vm_size_falls() {
     assert_eq!(returned.owner.0, "glibc");
     assert!(finding(&explanation, "retained-after-purge").is_none());
     let found = &explanation.allocators[0];
-    assert_eq!((found.name.as_str(), found.confidence), ("glibc", Confidence::High));
+    assert_eq!(
+        (found.name.as_str(), found.confidence),
+        ("glibc", Confidence::High)
+    );
     assert_eq!(explanation.allocators.len(), 1);
 }
 
@@ -57,7 +60,7 @@ fn jemalloc_gives_pages_back_and_keeps_addresses() {
     let finding = finding(&explanation, "retained-after-purge").expect("it is the reason");
     assert!(finding.evidence[0].starts_with("8 releases by madvise gave back 1.00 GiB"));
     assert!(
-        finding.evidence[1].contains("6 calls of 160, 192, 224, 256, 320 and 384 MiB"),
+        finding.evidence[1].contains("6 mmap calls of 160, 192, 224, 256, 320 and 384 MiB"),
         "{:?}",
         finding.evidence
     );
@@ -72,14 +75,23 @@ fn what_can_be_in_memory_is_not_called_over_mapped() {
     world.madvise(addr, 128 * MIB, DONTNEED);
     world.smaps(&[(addr, 5 * MIB)]);
     let explanation = world.explain();
-    assert_eq!(ledger(&explanation, "jemalloc", State::OverMapped), Bytes(27 * MIB));
-    assert_eq!(ledger(&explanation, "jemalloc", State::LiveOrCached), Bytes(5 * MIB));
+    assert_eq!(
+        ledger(&explanation, "jemalloc", State::OverMapped),
+        Bytes(27 * MIB)
+    );
+    assert_eq!(
+        ledger(&explanation, "jemalloc", State::LiveOrCached),
+        Bytes(5 * MIB)
+    );
 }
 
 #[test]
 fn without_any_figure_of_memory_nothing_is_over_mapped() {
     let explanation = jemalloc_seed().explain();
-    assert_eq!(ledger(&explanation, "jemalloc", State::OverMapped), Bytes(0));
+    assert_eq!(
+        ledger(&explanation, "jemalloc", State::OverMapped),
+        Bytes(0)
+    );
     assert!(finding(&explanation, "over-mapped").is_none());
     assert_eq!(explanation.verdict.code, VerdictCode::RetainedByAllocator);
 }
@@ -109,7 +121,12 @@ fn jemalloc_without_retain_unmaps() {
     assert_eq!(explanation.verdict.code, VerdictCode::Shrank);
     assert!(finding(&explanation, "retained-after-purge").is_none());
     let returned = finding(&explanation, "large-chunks-unmapped").expect("they went");
-    assert!(returned.evidence.iter().any(|line| line == "MALLOC_CONF=retain:false is set"));
+    assert!(
+        returned
+            .evidence
+            .iter()
+            .any(|line| line == "MALLOC_CONF=retain:false is set")
+    );
 }
 
 #[test]
@@ -122,8 +139,16 @@ fn rust_s_jemalloc_is_advised_by_its_own_variable() {
     let explanation = world.explain();
     assert_eq!(explanation.verdict.code, VerdictCode::RetainedByAllocator);
     let finding = finding(&explanation, "retained-after-purge").expect("it is the reason");
-    assert!(finding.remedy.contains(" _RJEM_MALLOC_CONF=retain:false"), "{}", finding.remedy);
-    assert!(finding.remedy.contains("MALLOC_CONF is set, but this build reads _RJEM_MALLOC_CONF"));
+    assert!(
+        finding.remedy.contains(" _RJEM_MALLOC_CONF=retain:false"),
+        "{}",
+        finding.remedy
+    );
+    assert!(
+        finding
+            .remedy
+            .contains("MALLOC_CONF is set, but this build reads _RJEM_MALLOC_CONF")
+    );
 }
 
 #[test]
@@ -146,12 +171,18 @@ fn mimalloc_keeps_arenas_and_calls_show_no_release() {
     let explanation = world.explain();
     assert_eq!(explanation.verdict.code, VerdictCode::NotReleased);
     assert!(
-        explanation.verdict.summary.contains("no call gave back 2.00 GiB that mimalloc mapped"),
+        explanation
+            .verdict
+            .summary
+            .contains("no call gave back 2.00 GiB that mimalloc mapped"),
         "{}",
         explanation.verdict.summary
     );
     let finding = finding(&explanation, "not-released").expect("nothing was released");
-    assert_eq!((finding.owner.0.as_ref(), finding.bytes), ("mimalloc", Bytes(2 * GIB)));
+    assert_eq!(
+        (finding.owner.0.as_ref(), finding.bytes),
+        ("mimalloc", Bytes(2 * GIB))
+    );
     assert!(finding.cannot_exclude.contains("mi_collect"));
 }
 
@@ -163,7 +194,10 @@ fn mimalloc_that_purges_retains() {
     world.smaps(&[]);
     let explanation = world.explain();
     assert_eq!(explanation.verdict.code, VerdictCode::RetainedByAllocator);
-    assert_eq!(ledger(&explanation, "mimalloc", State::OverMapped), Bytes(424 * MIB));
+    assert_eq!(
+        ledger(&explanation, "mimalloc", State::OverMapped),
+        Bytes(424 * MIB)
+    );
 }
 
 #[test]
@@ -174,13 +208,26 @@ fn tcmalloc_grows_the_heap_and_never_returns_it() {
     }
     let explanation = world.explain();
     assert_eq!(explanation.verdict.code, VerdictCode::NotReleased);
-    assert_eq!(ledger(&explanation, "tcmalloc", State::LiveOrCached), Bytes(GIB));
+    assert_eq!(
+        ledger(&explanation, "tcmalloc", State::LiveOrCached),
+        Bytes(GIB)
+    );
     let start = world.heap_start();
     world.madvise(start, GIB, DONTNEED);
     let explanation = world.explain();
     assert_eq!(explanation.verdict.code, VerdictCode::RetainedByAllocator);
-    assert!(explanation.verdict.summary.contains("tcmalloc (gperftools)"));
-    assert!(explanation.allocators.iter().all(|found| found.name != "glibc"));
+    assert!(
+        explanation
+            .verdict
+            .summary
+            .contains("tcmalloc (gperftools)")
+    );
+    assert!(
+        explanation
+            .allocators
+            .iter()
+            .all(|found| found.name != "glibc")
+    );
 }
 
 #[test]

@@ -18,7 +18,7 @@ use split::{Cause, Split};
 const NOISE: Bytes = Bytes(1 << 20);
 /// Growth below this share of VmSize at the attach is noise, percent.
 const NOISE_PERCENT: u64 = 1;
-/// VmSize has shrunk if no more than this share of its growth is left, percent.
+/// VmSize has shrunk if it fell and no more than this share of its growth is left, percent.
 const REMAINDER_PERCENT: u64 = 10;
 /// The share of what stayed that one cause must explain, percent.
 const MAJORITY_PERCENT: u64 = 50;
@@ -44,7 +44,8 @@ pub fn decide(case: &Case<'_>, findings: &[Finding]) -> Verdict {
             confidence: sure(case, Confidence::High),
         };
     }
-    if figures.kept <= NOISE.max(percent(figures.grown, REMAINDER_PERCENT)) {
+    let remainder = NOISE.max(percent(figures.grown, REMAINDER_PERCENT));
+    if figures.kept <= remainder && figures.kept < figures.grown {
         return Verdict {
             code: VerdictCode::Shrank,
             summary: sentence::shrank(case, &figures),
@@ -67,7 +68,10 @@ fn why(case: &Case<'_>, figures: &Figures) -> Verdict {
         return inconclusive(sentence::unseen(figures, split.total, unseen));
     }
     let whole = split.total.max(figures.kept);
-    let Some(cause) = split.largest().filter(|c| is_majority(split.of_cause(*c), whole)) else {
+    let Some(cause) = split
+        .largest()
+        .filter(|c| is_majority(split.of_cause(*c), whole))
+    else {
         return Verdict {
             code: VerdictCode::Mixed,
             summary: sentence::mixed(case, figures, &split),

@@ -8,7 +8,7 @@ use crate::{
         case::Case,
         evidence::Doubt,
         explanation::Finding,
-        findings::{heap_pinned, sentence, title},
+        findings::{heap_pinned, title, whose},
         tally::Kind,
         text,
     },
@@ -85,7 +85,7 @@ pub fn shrank(case: &Case<'_>, figures: &Figures) -> String {
         .collect();
     released.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
     let who = released.first().map_or_else(String::new, |(bytes, owner)| {
-        format!(": {} of {} was unmapped again", bytes, whose(owner))
+        format!(": of {}, {bytes} was unmapped again", whose(owner))
     });
     format!(
         "VmSize rose by {} to {} and came back to {}, {} above where it began{who}.",
@@ -95,7 +95,11 @@ pub fn shrank(case: &Case<'_>, figures: &Figures) -> String {
 
 pub fn stayed(case: &Case<'_>, figures: &Figures, split: &Split, cause: Cause) -> String {
     let because = clause(case, split, cause);
-    format!("{} because {because}{}.", opening(figures), memory(case, figures))
+    format!(
+        "{} because {because}{}.",
+        opening(figures),
+        memory(case, figures)
+    )
 }
 
 pub fn mixed(case: &Case<'_>, figures: &Figures, split: &Split) -> String {
@@ -199,7 +203,10 @@ fn retained(split: &Split, owner: &Owner) -> String {
             text::join(&ways)
         ),
         (false, false) => {
-            format!("{who} {} but kept their address space{option}", text::join(&ways))
+            format!(
+                "{who} {} but kept their address space{option}",
+                text::join(&ways)
+            )
         }
     }
 }
@@ -255,14 +262,5 @@ fn not_released_clause(case: &Case<'_>, owner: &Owner, kind: Kind, bytes: Bytes)
             )
         }
         _ => format!("no call gave back {bytes} of {}", whose(owner)),
-    }
-}
-
-/// The owner's memory, in words.
-fn whose(owner: &Owner) -> String {
-    match title(owner) {
-        "the program" => "the program's own mappings".to_owned(),
-        "an unknown owner" => "memory of unknown owner".to_owned(),
-        name => sentence(name),
     }
 }

@@ -136,7 +136,10 @@ impl Split {
         let sort = |part: &Part| {
             part.fresh && (cause(&owner, part.kind) == of || of == Cause::Retained && part.ahead)
         };
-        case.confidence(&owner, sort)
+        match of {
+            Cause::Retained | Cause::Purged => case.confidence_of_release(&owner, sort),
+            _ => case.confidence(&owner, sort),
+        }
     }
 }
 

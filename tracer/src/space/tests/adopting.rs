@@ -8,7 +8,7 @@ use super::{
         piece::{Backing, Content, Piece, Provenance},
         vma::Vma,
     },
-    PAGE, PRIVATE, RW, assert_sound,
+    PRIVATE, RW, assert_sound,
     kernel::When,
     line, madvise, mmap, mmap_file, mprotect, munmap,
     ops::{Op, ops},
@@ -16,7 +16,10 @@ use super::{
     serial::attached,
     space, span,
 };
-use crate::units::{Addr, Nanos, Span, Tid};
+use crate::{
+    event::{Event, EventKind, FileSeen, Request},
+    units::{Addr, Nanos, Span, Tid},
+};
 
 const A: u64 = 0x10_0000;
 
@@ -81,7 +84,11 @@ fn a_first_map_is_taken_as_it_is() {
     ];
     let differences = space.adopt(&lines, Provenance::PreExisting, Nanos(5));
     assert_eq!(differences.len(), 6);
-    assert_eq!(space.vm_size().0, 0x8000, "the gate page is no part of VmSize");
+    assert_eq!(
+        space.vm_size().0,
+        0x8000,
+        "the gate page is no part of VmSize"
+    );
     assert_eq!(space.to_vmas(), lines[..6]);
     let heap = piece(&space, A + 0x1000);
     assert_eq!(heap.backing, Backing::Heap);
@@ -159,7 +166,11 @@ fn names_of_files_are_learnt() {
     ];
     space.learn_names(&lines);
     assert!(!space.has_unnamed_files());
-    let names: Vec<_> = space.names().files().map(|(_, file)| file.clone()).collect();
+    let names: Vec<_> = space
+        .names()
+        .files()
+        .map(|(_, file)| file.clone())
+        .collect();
     assert_eq!(names.len(), 2, "each call made an id");
     assert_eq!(names[0], names[1]);
     assert_eq!(names[0].name.as_deref(), Some("/lib/c.so"));
@@ -176,7 +187,14 @@ fn shared_memory_is_a_file_to_the_kernel() {
     space.apply(&mmap(3, A + 0x20_0000, 1, RW, PRIVATE | 0x4_0000));
     let lines = [
         line(A, 0x2000, "rw-s", 0, 99, "/dev/zero (deleted)"),
-        line(A + 0x20_0000, 0x20_0000, "rw-p", 0, 98, "/anon_hugepage (deleted)"),
+        line(
+            A + 0x20_0000,
+            0x20_0000,
+            "rw-p",
+            0,
+            98,
+            "/anon_hugepage (deleted)",
+        ),
     ];
     assert_eq!(space.adopt(&lines, Provenance::Found, Nanos(9)), []);
     assert_eq!(space.to_vmas(), lines);
@@ -218,4 +236,69 @@ fn events_from_before_a_reading_can_be_replayed_onto_it() {
         assert_sound(&space);
     }
     assert!(space().piece_at(Addr(A)).is_none());
+}
+
+fn mmap_told(time: u64, at: u64, offset: u64, path: Option<&str>, inode: u64) -> Event {
+    let mut event = mmap_file(time, at, 0x1000, 1, offset);
+    if let EventKind::Call(call) = &mut event.kind
+        && let Request::Map { file, .. } = &mut call.request
+    {
+        *file = Some(Box::new(FileSeen {
+            path: path.map(str::to_owned),
+            device: 8 << 32 | 1,
+            inode,
+        }));
+    }
+    event
+}
+
+#[test]
+fn a_file_that_the_call_told_has_one_id() {
+    let mut space = space();
+    space.apply(&mmap_told(1, A, 0, Some("/root/lib/c.so"), 7));
+    space.apply(&mmap_told(3, A + 0x8000, 0x1000, Some("/root/lib/c.so"), 7));
+    assert_eq!(space.names().files().count(), 1);
+    assert_eq!(space.to_vmas()[0].name, "/root/lib/c.so");
+    assert!(space.has_unnamed_files(), "the map may name it otherwise");
+    // The map shows the path as the process sees it: that is the one to show.
+    let line_at = |at, offset| line(at, 0x1000, "r--p", offset, 7, "/lib/c.so");
+    let lines = [line_at(A, 0), line_at(A + 0x8000, 0x1000)];
+    assert_eq!(space.adopt(&lines, Provenance::Found, Nanos(9)), []);
+    assert_eq!(space.to_vmas(), lines);
+    // And what the map has confirmed is known from then on.
+    space.apply(&mmap_told(11, A + 0x4000, 0, Some("/root/lib/c.so"), 7));
+    assert_eq!(space.names().files().count(), 1);
+    let other = line(A, 0x1000, "r--p", 0, 8, "/lib/c.so");
+    assert_eq!(space.compare(&[other])[0].span, span(A, 0x1000));
+}
+
+#[test]
+fn a_file_that_the_kernel_swapped_is_the_one_in_its_map() {
+    // `/dev/zero` mapped shared: each mapping gets a file of its own.
+    for adopts in [true, false] {
+        let mut space = space();
+        space.apply(&mmap_told(1, A, 0, Some("/dev/zero"), 5));
+        space.apply(&mmap_told(3, A + 0x8000, 0, Some("/dev/zero"), 5));
+        let lines = [
+            line(A, 0x1000, "r--p", 0, 1001, "/dev/zero (deleted)"),
+            line(A + 0x8000, 0x1000, "r--p", 0, 1002, "/dev/zero (deleted)"),
+        ];
+        assert_eq!(space.compare(&lines), []);
+        if adopts {
+            assert_eq!(space.adopt(&lines, Provenance::Found, Nanos(9)), []);
+        } else {
+            space.learn_names(&lines);
+        }
+        assert_eq!(space.to_vmas(), lines);
+        assert_eq!(piece(&space, A).origin.at, Nanos(2));
+    }
+}
+
+#[test]
+fn a_file_without_a_path_waits_for_one() {
+    let mut space = space();
+    space.apply(&mmap_told(1, A, 0, None, 7));
+    assert!(space.has_unnamed_files());
+    space.learn_names(&[line(A, 0x1000, "r--p", 0, 7, "/deep/file")]);
+    assert!(!space.has_unnamed_files());
 }

@@ -4,7 +4,7 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use super::{super::piece::Provenance, PAGE, assert_sound, space};
 use crate::{
-    event::{Call, Errno, Event, EventKind, PidFd, Request, StackTop, Syscall},
+    event::{Call, Errno, Event, EventKind, FileSeen, PidFd, Request, StackTop, Syscall},
     space::{piece::Prot, vma::Vma},
     units::{Addr, Bytes, Nanos, Pid, Span, Tid},
 };
@@ -30,14 +30,26 @@ fn bits() -> impl Strategy<Value = u64> {
     prop_oneof![4 => 0..128u64, 2 => (0..32u32).prop_map(|bit| 1 << bit), 1 => any::<u64>()]
 }
 
+fn seen() -> impl Strategy<Value = FileSeen> {
+    let path = select(vec![None, Some("/file"), Some("/other"), Some("[heap]")]);
+    (path, 0..2u64, 0..2u64).prop_map(|(path, device, inode)| FileSeen {
+        path: path.map(str::to_owned),
+        device,
+        inode,
+    })
+}
+
 fn grown() -> impl Strategy<Value = Option<Bytes>> {
     option::of(number().prop_map(Bytes))
 }
 
 fn request() -> impl Strategy<Value = Request> {
     prop_oneof![
-        4 => (number(), bits(), bits(), option::of(any::<i32>()), number()).prop_map(
-            |(len, prot, flags, fd, offset)| Request::Map { len, prot, flags, fd, offset }),
+        4 => (number(), bits(), bits(), option::of(any::<i32>()), number(), option::of(seen())).prop_map(
+            |(len, prot, flags, fd, offset, file)| {
+                let file = file.map(Box::new);
+                Request::Map { len, prot, flags, fd, offset, file }
+            }),
         2 => span().prop_map(Request::Unmap),
         2 => (number(), option::of(number())).prop_map(|(wanted, before)| Request::Brk {
             wanted: Addr(wanted),
@@ -114,7 +126,15 @@ fn event() -> impl Strategy<Value = Event> {
 
 fn vma() -> impl Strategy<Value = Vma> {
     let name = select(vec![
-        "", "[heap]", "[stack]", "[vdso]", "[vsyscall]", "[anon:x]", "[anon:", "[", "/file",
+        "",
+        "[heap]",
+        "[stack]",
+        "[vdso]",
+        "[vsyscall]",
+        "[anon:x]",
+        "[anon:",
+        "[",
+        "/file",
     ]);
     (0..0x40u64, 0..4u64, 0..8u64, number(), 0..2u64, name).prop_map(
         |(at, len, prot, offset, inode, name)| Vma {

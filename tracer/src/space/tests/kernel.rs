@@ -6,9 +6,7 @@ use super::{
     super::{
         Space,
         flow::{Source, SourceKind},
-        piece::{
-            Backing, Content, FileId, Origin, Prot, Provenance, SiteId, Traits,
-        },
+        piece::{Backing, Content, FileId, Origin, Prot, Provenance, SiteId, Traits},
     },
     PAGE,
     ops::{Advice, Memory, Op},
@@ -116,6 +114,7 @@ impl Kernel {
                     flags,
                     fd: memory.fd(),
                     offset: memory.offset() * PAGE,
+                    file: None,
                 };
                 (Syscall::Mmap, request, outcome)
             }

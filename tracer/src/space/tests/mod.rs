@@ -65,6 +65,7 @@ fn mmap(time: u64, at: u64, len: u64, prot: u64, flags: u64) -> Event {
         flags,
         fd: None,
         offset: 0,
+        file: None,
     };
     call(time, Syscall::Mmap, request, Ok(at))
 }
@@ -76,12 +77,18 @@ fn mmap_file(time: u64, at: u64, len: u64, prot: u64, offset: u64) -> Event {
         flags: 2,
         fd: Some(3),
         offset,
+        file: None,
     };
     call(time, Syscall::Mmap, request, Ok(at))
 }
 
 fn munmap(time: u64, start: u64, len: u64) -> Event {
-    call(time, Syscall::Munmap, Request::Unmap(span(start, len)), Ok(0))
+    call(
+        time,
+        Syscall::Munmap,
+        Request::Unmap(span(start, len)),
+        Ok(0),
+    )
 }
 
 fn mprotect(time: u64, start: u64, len: u64, prot: u64, outcome: Result<u64, u16>) -> Event {

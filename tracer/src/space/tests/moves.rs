@@ -163,9 +163,6 @@ fn a_decommit_is_not_mistaken_for_a_reuse() {
     space.apply(&mmap(3, A, 0x2000, 0, PRIVATE | FIXED));
     // Unknown bytes would come back if the overlay had been noted as a reuse.
     space.apply(&mremap(5, A, 0x2000, 0x2000, MAYMOVE, B));
-    assert_eq!(
-        piece(&space, B).content,
-        Content::Overlaid { at: Nanos(4) }
-    );
+    assert_eq!(piece(&space, B).content, Content::Overlaid { at: Nanos(4) });
     assert_eq!(space.vm_size().0, 2 * PAGE);
 }

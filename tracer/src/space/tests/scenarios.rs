@@ -6,8 +6,8 @@ use super::{
         flow::{Source, SourceKind},
         piece::{Backing, Content, Provenance, SiteId},
     },
-    FIXED, PAGE, PRIVATE, RW, call, flow_by_call, line, madvise, mmap, mmap_file, mprotect,
-    munmap, piece, space, span,
+    FIXED, PAGE, PRIVATE, RW, call, flow_by_call, line, madvise, mmap, mmap_file, mprotect, munmap,
+    piece, space, span,
 };
 use crate::{
     event::{Event, EventKind, Request, Syscall},
@@ -42,8 +42,11 @@ fn glibc_makes_an_arena() {
     assert_eq!(pieces.len(), 2);
     assert_eq!(pieces[0].1.content, Content::Unknown);
     assert_eq!(pieces[1].1.content, Content::NeverAccessible);
-    assert!(pieces.iter().all(|(_, piece)| piece.traits.no_reserve
-        && piece.origin.mapped == Bytes(128 * MIB)));
+    assert!(
+        pieces
+            .iter()
+            .all(|(_, piece)| piece.traits.no_reserve && piece.origin.mapped == Bytes(128 * MIB))
+    );
     let flow = flow_by_call(&space, Syscall::Mmap);
     assert_eq!((flow.calls, flow.mapped.0), (1, 128 * MIB));
     assert_eq!(flow.unmapped.0, 64 * MIB);
@@ -84,7 +87,11 @@ fn purges_are_exact_to_the_page_and_counted_each_time() {
     space.apply(&mmap(1, A, 0x4000, RW, PRIVATE));
     space.apply(&mmap(2, A + 0x4000, 0x4000, 0, PRIVATE));
     let effect = space.apply(&madvise(3, A + 0x1000, 0x4000, 4));
-    assert_eq!(effect.discarded, Bytes(0x3000), "a reservation has no pages");
+    assert_eq!(
+        effect.discarded,
+        Bytes(0x3000),
+        "a reservation has no pages"
+    );
     assert_eq!(effect.concerned, Bytes(0x4000));
     assert_eq!(piece(&space, A).content, Content::Unknown);
     assert_eq!(
@@ -131,7 +138,10 @@ fn the_heap_moves_by_whole_pages() {
     assert_eq!(effect.unmapped.0, 0x3000);
     assert_eq!(space.to_vmas(), [line(A, 0x2000, "rw-p", 0, 0, "[heap]")]);
     let flow = flow_by_call(&space, Syscall::Brk);
-    assert_eq!((flow.calls, flow.mapped.0, flow.unmapped.0), (2, 0x5000, 0x3000));
+    assert_eq!(
+        (flow.calls, flow.mapped.0, flow.unmapped.0),
+        (2, 0x5000, 0x3000)
+    );
 }
 
 #[test]
@@ -142,7 +152,10 @@ fn the_heaps_end_is_that_of_the_map_if_no_call_told() {
     let mut space = super::space();
     let heap = line(A, 0x2000, "rw-p", 0, 0, "[heap]");
     space.adopt(&[heap], Provenance::PreExisting, Nanos(1));
-    assert_eq!(space.apply(&brk(3, A + 0x3000, None, A + 0x3000)).mapped.0, PAGE);
+    assert_eq!(
+        space.apply(&brk(3, A + 0x3000, None, A + 0x3000)).mapped.0,
+        PAGE
+    );
 }
 
 #[test]
@@ -169,10 +182,20 @@ fn mprotect_that_fails_may_have_changed_a_part() {
     let doubt = |space: &mut super::Space, len, errno| {
         space.apply(&mprotect(5, A, len, RW, Err(errno))).doubt
     };
-    assert_eq!(doubt(&mut space, 0x2000, 13), Some(Doubt::PartialFailure(all())));
-    assert_eq!(doubt(&mut space, 0x2000, 12), Some(Doubt::PartialFailure(all())));
+    assert_eq!(
+        doubt(&mut space, 0x2000, 13),
+        Some(Doubt::PartialFailure(all()))
+    );
+    assert_eq!(
+        doubt(&mut space, 0x2000, 12),
+        Some(Doubt::PartialFailure(all()))
+    );
     assert_eq!(doubt(&mut space, 0x2000, 22), None);
-    assert_eq!(doubt(&mut space, 0x1000, 13), None, "one mapping: all or nothing");
+    assert_eq!(
+        doubt(&mut space, 0x1000, 13),
+        None,
+        "one mapping: all or nothing"
+    );
 }
 
 #[test]
@@ -365,5 +388,8 @@ fn what_is_no_call_or_another_process_changes_nothing() {
     };
     space.apply(&call(5, Syscall::ProcessMadvise, elsewhere, Ok(0x1000)));
     let piece = piece(&space, A);
-    assert_eq!((piece.backing, piece.content), (Backing::Anonymous, Content::Unknown));
+    assert_eq!(
+        (piece.backing, piece.content),
+        (Backing::Anonymous, Content::Unknown)
+    );
 }

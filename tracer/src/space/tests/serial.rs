@@ -18,10 +18,8 @@ pub fn attached() -> (Kernel, Space) {
     let mut space = space();
     let stack = line((WINDOW.end - 2) * PAGE, 2 * PAGE, "rw-p", 0, 0, "[stack]");
     space.adopt(&[stack], Provenance::PreExisting, Nanos(0));
-    let mut kernel = Kernel {
-        brk: WINDOW.start * PAGE,
-        ..Kernel::default()
-    };
+    let mut kernel = Kernel::default();
+    kernel.brk = WINDOW.start * PAGE;
     for (span, piece) in space.pieces() {
         let page = Page {
             prot: piece.prot,
@@ -41,7 +39,12 @@ pub fn attached() -> (Kernel, Space) {
         wanted: crate::units::Addr(0),
         before: None,
     };
-    space.apply(&super::call(0, crate::event::Syscall::Brk, asked, Ok(kernel.brk)));
+    space.apply(&super::call(
+        0,
+        crate::event::Syscall::Brk,
+        asked,
+        Ok(kernel.brk),
+    ));
     (kernel, space)
 }
 

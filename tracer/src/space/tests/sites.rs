@@ -49,14 +49,28 @@ fn program() -> super::Space {
 #[test]
 fn words_that_point_into_code_of_files_are_kept() {
     let mut space = program();
-    let words = [7, CODE + 0x10, CODE + 0x4010, CODE + 0x8010, CODE + 0x3fff, CODE - 1];
+    let words = [
+        7,
+        CODE + 0x10,
+        CODE + 0x4010,
+        CODE + 0x8010,
+        CODE + 0x3fff,
+        CODE - 1,
+    ];
     space.apply(&from(mmap(1, A, 0x1000, RW, PRIVATE), 0, &words));
     let site = piece(&space, A).origin.site;
     assert_eq!(offsets(&space, site), [0x1010, 0x4fff]);
     let file = space.sites().get(site)[0].file;
-    assert_eq!(space.names().file(file).name.as_deref(), Some("/bin/program"));
+    assert_eq!(
+        space.names().file(file).name.as_deref(),
+        Some("/bin/program")
+    );
     // The address behind the call comes first, if it is in a file.
-    space.apply(&from(mmap(3, A + 0x2000, 0x1000, RW, PRIVATE), CODE + 1, &words));
+    space.apply(&from(
+        mmap(3, A + 0x2000, 0x1000, RW, PRIVATE),
+        CODE + 1,
+        &words,
+    ));
     let site = piece(&space, A + 0x2000).origin.site;
     assert_eq!(offsets(&space, site), [0x1001, 0x1010, 0x4fff]);
 }
@@ -92,7 +106,10 @@ fn code_mapped_later_counts_and_keeps_its_id_when_named() {
     let library = line(CODE + 0x10_0000, 0x1000, "r-xp", 0x2000, 8, "/lib/late.so");
     space.learn_names(&[library]);
     let file = space.sites().get(site)[0].file;
-    assert_eq!(space.names().file(file).name.as_deref(), Some("/lib/late.so"));
+    assert_eq!(
+        space.names().file(file).name.as_deref(),
+        Some("/lib/late.so")
+    );
 }
 
 #[test]

@@ -30,13 +30,16 @@ pub fn of(call: &Call) -> Facts {
             flags,
             fd,
             offset,
+            file,
         } => {
             let mut facts = Facts::placed(placed, Some(Bytes(*len)));
             facts.protected(*prot);
             facts.flagged(MAP.names(*flags), MAP.words(*flags));
-            facts
-                .words
-                .extend(fd.map(|fd| format!("fd {fd} at {offset:#x}")));
+            let path = file.as_ref().and_then(|file| file.path.as_deref());
+            facts.words.extend(fd.map(|fd| match path {
+                Some(path) => format!("{path} at {offset:#x}"),
+                None => format!("fd {fd} at {offset:#x}"),
+            }));
             facts
         }
         Request::Unmap(span) => Facts::about(*span),

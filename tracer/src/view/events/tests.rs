@@ -44,6 +44,7 @@ fn map(outcome: Result<u64, Errno>) -> Event {
         flags: 0x4022,
         fd: None,
         offset: 0,
+        file: None,
     };
     call(Syscall::Mmap, request, outcome)
 }
