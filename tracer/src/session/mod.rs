@@ -240,7 +240,7 @@ impl Session {
         let Ok(losses) = self.probes.losses() else {
             return;
         };
-        if losses != self.losses {
+        if losses.total() != self.losses.total() {
             self.losses = losses;
             self.spaces.values_mut().for_each(Tracked::lost_events);
         }

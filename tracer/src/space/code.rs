@@ -2,7 +2,7 @@
 
 use super::{
     intervals::{Intervals, is_code},
-    piece::{Backing, FileId},
+    piece::{Backing, FileId, Piece},
     sites::CodeAddress,
 };
 use crate::units::{Addr, Span};
@@ -12,6 +12,8 @@ use crate::units::{Addr, Span};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Code {
     spans: Vec<(Span, FileId, u64)>,
+    /// From the first to the last: most words of a stack are small numbers, or point into it.
+    all: Span,
     version: u64,
 }
 
@@ -23,15 +25,14 @@ impl Code {
         }
         self.version = map.code_version();
         self.spans.clear();
-        self.spans
-            .extend(
-                map.iter()
-                    .filter(|(_, piece)| is_code(piece))
-                    .filter_map(|(span, piece)| match piece.backing {
-                        Backing::File { file, bias } => Some((span, file, bias)),
-                        _ => None,
-                    }),
-            );
+        let in_file = |(span, piece): (Span, &Piece)| match piece.backing {
+            Backing::File { file, bias } if is_code(piece) => Some((span, file, bias)),
+            _ => None,
+        };
+        self.spans.extend(map.iter().filter_map(in_file));
+        if let (Some((first, ..)), Some((last, ..))) = (self.spans.first(), self.spans.last()) {
+            self.all = Span::between(first.start, last.end);
+        }
     }
 
     /// Changes when the code does.
@@ -41,6 +42,9 @@ impl Code {
 
     /// The place in a file of an address, if it is code of one.
     pub(super) fn find(&self, addr: Addr) -> Option<CodeAddress> {
+        if !self.all.contains(addr) {
+            return None;
+        }
         let behind = self.spans.partition_point(|(span, ..)| span.start <= addr);
         let &(span, file, bias) = self.spans.get(behind.checked_sub(1)?)?;
         span.contains(addr).then(|| CodeAddress {

@@ -143,7 +143,7 @@ impl Space {
         entered: Nanos,
         wanted: impl Fn(&Piece) -> bool,
     ) {
-        self.outstanding.settle(span, entered);
+        self.outstanding.settle(span, entered, &wanted);
         let gone = self
             .map
             .take(span, |piece| concerns(entered, piece) && wanted(piece));

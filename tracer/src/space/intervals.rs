@@ -137,26 +137,21 @@ impl Intervals {
     /// Takes a span out of the one run that holds all of it.
     fn cut(&mut self, range: Span) {
         let (start, end) = (range.start.0, range.end.0);
-        let Some((&run_end, run)) = self.by_end.range_mut((Excluded(start), Unbounded)).next()
-        else {
-            return;
-        };
-        debug_assert!(run.start <= start, "{range:?} is not in a run");
-        debug_assert!(run_end >= end, "{range:?} is in more than one run");
         self.total -= end - start;
-        self.code_version += u64::from(is_code(&run.piece));
-        let run_start = run.start;
-        let head = if end < run_end {
-            run.start = end;
-            (run_start < start).then(|| run.piece.clone())
-        } else {
-            self.by_end.remove(&run_end).map(|run| run.piece)
+        let (was_code, head) = match self.by_end.remove(&end) {
+            Some(run) => (is_code(&run.piece), Some(run)),
+            None => {
+                let behind = (Excluded(end), Unbounded);
+                let Some((_, run)) = self.by_end.range_mut(behind).next() else {
+                    return;
+                };
+                let head = (run.start < start).then(|| run.clone());
+                run.start = end;
+                (is_code(&run.piece), head)
+            }
         };
-        if let Some(piece) = head.filter(|_| run_start < start) {
-            let head = Run {
-                start: run_start,
-                piece,
-            };
+        self.code_version += u64::from(was_code);
+        if let Some(head) = head.filter(|head| head.start < start) {
             self.by_end.insert(start, head);
         }
     }

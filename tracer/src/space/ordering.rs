@@ -77,15 +77,22 @@ impl Outstanding {
         self.overlaid.push_back(Overlaid { span, piece, by });
     }
 
-    /// The bytes in a span that a call entered at `entered` released: the record has come.
-    pub(super) fn settle(&mut self, span: Span, entered: Nanos) -> Pieces {
+    /// The bytes in a span that a call entered at `entered` released, as far as they are
+    /// `wanted`: the record has come.
+    pub(super) fn settle(
+        &mut self,
+        span: Span,
+        entered: Nanos,
+        wanted: impl Fn(&Piece) -> bool,
+    ) -> Pieces {
         let mut settled = Pieces::new();
         if self.find(span, entered).is_none() {
             return settled;
         }
         let mut rest = VecDeque::new();
         for mut overlaid in self.overlaid.drain(..) {
-            let Some(part) = overlaid.released(span, entered) else {
+            let part = overlaid.released(span, entered);
+            let Some(part) = part.filter(|_| wanted(&overlaid.piece)) else {
                 rest.push_back(overlaid);
                 continue;
             };

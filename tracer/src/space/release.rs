@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     event::Event,
-    units::{Addr, Span},
+    units::{Addr, Nanos, Span},
 };
 
 impl Space {
@@ -45,7 +45,7 @@ impl Space {
                 ..Effect::default()
             };
         };
-        let span = self.extent(start.start, &first);
+        let span = self.extent(start.start, &first, entered);
         self.release_where(span, entered, |piece| piece.backing == first.backing);
         Effect {
             concerned: span.len(),
@@ -54,13 +54,14 @@ impl Space {
     }
 
     /// How far the mapping reaches that starts with a piece: as far as its call said, and
-    /// as far as the same file goes on.
-    fn extent(&self, start: Addr, first: &Piece) -> Span {
+    /// as far as the same file goes on, or what has taken its place since `entered`.
+    fn extent(&self, start: Addr, first: &Piece, entered: Nanos) -> Span {
         let mut extent = self.placed(start.0, first.origin.mapped.0);
         let behind = Span::between(start, Addr(u64::MAX));
         let mut reached = start;
         for (run, piece) in self.map.overlapping(behind) {
-            if run.start != reached || piece.backing != first.backing {
+            let goes_on = piece.backing == first.backing || !concerns(entered, piece);
+            if run.start != reached || !goes_on {
                 break;
             }
             reached = run.end;

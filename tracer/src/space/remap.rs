@@ -120,7 +120,7 @@ impl Space {
             return found.into_vec();
         }
         // What has already been overlaid moved nevertheless: it was not unmapped.
-        let overlaid = self.outstanding.settle(moving, entered);
+        let overlaid = self.outstanding.settle(moving, entered, |_| true);
         for (span, piece) in &overlaid {
             let flow = self.flows.of(piece);
             flow.unmapped = flow.unmapped - span.len();

@@ -9,7 +9,7 @@ use super::report::Call;
 use super::table::{Align, Table};
 
 /// The calls worth explaining, in the order of the story.
-const MEANINGS: [(&str, &str); 7] = [
+const MEANINGS: [(&str, &str); 9] = [
     ("mmap", "takes address space: VmSize rises"),
     ("munmap", "gives address space back: VmSize falls"),
     ("brk", "moves the end of the heap, up or down"),
@@ -17,6 +17,8 @@ const MEANINGS: [(&str, &str); 7] = [
     ("process_madvise", "the same, for another process"),
     ("mremap", "moves or resizes a mapping"),
     ("mprotect", "changes access; VmSize stays"),
+    ("execve", "begins a new address space"),
+    ("prctl", "can name a mapping; VmSize stays"),
 ];
 
 /// One row per call either run made.

@@ -56,6 +56,11 @@ impl Shape {
     }
 }
 
+/// How much VmSize rose, by the workload's reading; nothing where it did not tell.
+pub fn growth(run: &Run) -> u64 {
+    Shape::of(&run.steps).map_or(0, |shape| shape.growth())
+}
+
 /// What happened, then through which calls.
 pub fn sentences(run: &Run) -> String {
     let Some(shape) = Shape::of(&run.steps) else {

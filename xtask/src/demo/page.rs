@@ -44,6 +44,9 @@ const TWO_SIZES: &str = "VmSize is the address space a process holds; RSS is the
     it. munmap lowers VmSize. madvise can give the memory back and keep the address space: \
     RSS falls, VmSize does not.";
 
+/// Findings about less than this part of the growth are only counted: one in twenty.
+const SMALL_SHARE: u64 = 20;
+
 /// All sections in reading order.
 pub fn render(runs: &[Run; 2], paint: Paint) -> String {
     let mut text = format!("\n{}\n", paint.bold("One program, two allocators"));
@@ -104,11 +107,30 @@ fn why(run: &Run) -> String {
     if !verdict.is_empty() {
         text.push_str(&wrap("  verdict: ", verdict));
     }
-    text.extend(run.process.findings.iter().map(finding));
+    let least = explain::growth(run) / SMALL_SHARE;
+    let findings = run.process.findings.iter();
+    let (large, small): (Vec<&Finding>, Vec<&Finding>) =
+        findings.partition(|finding| finding.bytes.is_none_or(|bytes| bytes >= least));
+    let mut remedies = Vec::new();
+    for found in large {
+        let repeated = remedies.contains(&found.remedy.as_str());
+        remedies.push(&found.remedy);
+        text.push_str(&finding(found, repeated));
+    }
+    if !small.is_empty() {
+        let bytes: u64 = small.iter().filter_map(|finding| finding.bytes).sum();
+        let line = format!(
+            "{} more about {}, in the report",
+            small.len(),
+            amount::short(Some(bytes))
+        );
+        text.push_str(&wrap("  smaller findings: ", &line));
+    }
     text
 }
 
-fn finding(finding: &Finding) -> String {
+/// A reason with its evidence; a remedy that stands above already is not repeated.
+fn finding(finding: &Finding, repeated: bool) -> String {
     let head = format!(
         "{} ({}, confidence {}): {}",
         finding.reason,
@@ -122,7 +144,9 @@ fn finding(finding: &Finding) -> String {
     for evidence in &finding.evidence {
         text.push_str(&wrap("    evidence: ", evidence));
     }
-    if !finding.remedy.is_empty() {
+    if repeated && !finding.remedy.is_empty() {
+        text.push_str("    remedy: as above\n");
+    } else if !finding.remedy.is_empty() {
         text.push_str(&wrap("    remedy: ", &finding.remedy));
     }
     text
@@ -210,6 +234,25 @@ pub mod tests {
         ] {
             assert!(text.contains(part), "no {part:?} in:\n{text}");
         }
+    }
+
+    #[test]
+    fn small_findings_are_counted_and_remedies_said_once() {
+        let [glibc, mut jemalloc] = sample_runs();
+        let mut again = jemalloc.process.findings[0].clone();
+        again.reason = "over-mapped".to_owned();
+        let mut small = again.clone();
+        (small.reason, small.bytes) = ("not-released".to_owned(), Some(1 << 20));
+        jemalloc.process.findings.extend([again, small]);
+        let text = render(&[glibc, jemalloc], Paint { colours: false });
+        assert!(text.contains("over-mapped (1 GiB"), "{text}");
+        assert!(!text.contains("not-released"), "{text}");
+        assert!(
+            text.contains("smaller findings: 1 more about 1 MiB"),
+            "{text}"
+        );
+        assert_eq!(text.matches("retain:false").count(), 1, "{text}");
+        assert!(text.contains("remedy: as above"), "{text}");
     }
 
     #[test]
