@@ -24,10 +24,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(name) => {
             // A toolchain from a distribution is a stable one; building `core` needs
             // cargo's unstable options.
-            #[expect(unsafe_code, reason = "the only way to reach the cargo that aya-build starts")]
+            #[expect(
+                unsafe_code,
+                reason = "the only way to reach the cargo that aya-build starts"
+            )]
             // SAFETY: a build script has one thread here.
             unsafe {
                 env::set_var("RUSTC_BOOTSTRAP", "1");
+                // What the inner cargo says of its progress would come back as warnings.
+                env::set_var("CARGO_TERM_QUIET", "true");
             }
             aya_build::Toolchain::Custom(name)
         }

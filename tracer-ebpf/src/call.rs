@@ -15,8 +15,8 @@ use aya_ebpf::{
     programs::TracePointContext,
 };
 use tracer_ebpf::{
-    CallRecord, FileRecord, Header, Iovec, NAME_LEN, NamingRecord, PR_SET_VMA, PlacingRecord, RANGE_RECORDS,
-    RANGES_PER_RECORD, RangesRecord, Target, kind, loss,
+    CallRecord, FileRecord, Header, Iovec, NAME_LEN, NamingRecord, PR_SET_VMA, PlacingRecord,
+    RANGE_RECORDS, RANGES_PER_RECORD, RangesRecord, Target, kind, loss,
 };
 
 use crate::{
@@ -68,37 +68,79 @@ enum Before {
 /// `munmap`, `madvise`, … : arguments and result say all.
 #[tracepoint]
 pub fn enter_call(ctx: TracePointContext) -> u32 {
-    enter(&ctx, &Plan { record: kind::CALL, counted: true, before: Before::Nothing })
+    enter(
+        &ctx,
+        &Plan {
+            record: kind::CALL,
+            counted: true,
+            before: Before::Nothing,
+        },
+    )
 }
 
 /// `mmap`: who asked matters, and which file a descriptor is, as long as it is open.
 #[tracepoint]
 pub fn enter_mmap(ctx: TracePointContext) -> u32 {
-    enter(&ctx, &Plan { record: kind::PLACING, counted: true, before: Before::File })
+    enter(
+        &ctx,
+        &Plan {
+            record: kind::PLACING,
+            counted: true,
+            before: Before::File,
+        },
+    )
 }
 
 /// `mremap`, `map_shadow_stack`: who asked matters.
 #[tracepoint]
 pub fn enter_placing(ctx: TracePointContext) -> u32 {
-    enter(&ctx, &Plan { record: kind::PLACING, counted: true, before: Before::Nothing })
+    enter(
+        &ctx,
+        &Plan {
+            record: kind::PLACING,
+            counted: true,
+            before: Before::Nothing,
+        },
+    )
 }
 
 /// `brk`: where the heap ended before tells which way it moved.
 #[tracepoint]
 pub fn enter_brk(ctx: TracePointContext) -> u32 {
-    enter(&ctx, &Plan { record: kind::PLACING, counted: true, before: Before::Brk })
+    enter(
+        &ctx,
+        &Plan {
+            record: kind::PLACING,
+            counted: true,
+            before: Before::Brk,
+        },
+    )
 }
 
 /// `shmat`, `io_setup`: the size is in no argument, VmSize before and after gives it.
 #[tracepoint]
 pub fn enter_sized(ctx: TracePointContext) -> u32 {
-    enter(&ctx, &Plan { record: kind::PLACING, counted: true, before: Before::TotalVm })
+    enter(
+        &ctx,
+        &Plan {
+            record: kind::PLACING,
+            counted: true,
+            before: Before::TotalVm,
+        },
+    )
 }
 
 /// `process_madvise`: a vector of ranges.
 #[tracepoint]
 pub fn enter_ranges(ctx: TracePointContext) -> u32 {
-    enter(&ctx, &Plan { record: kind::RANGES, counted: false, before: Before::Nothing })
+    enter(
+        &ctx,
+        &Plan {
+            record: kind::RANGES,
+            counted: false,
+            before: Before::Nothing,
+        },
+    )
 }
 
 /// `prctl`, of which only `PR_SET_VMA` is about the address space.
@@ -106,9 +148,14 @@ pub fn enter_ranges(ctx: TracePointContext) -> u32 {
 pub fn enter_naming(ctx: TracePointContext) -> u32 {
     // SAFETY: the offset lies in the context.
     match unsafe { ctx.read_at::<u64>(ARGS_AT) } {
-        Ok(PR_SET_VMA) => {
-            enter(&ctx, &Plan { record: kind::NAMING, counted: false, before: Before::Nothing })
-        }
+        Ok(PR_SET_VMA) => enter(
+            &ctx,
+            &Plan {
+                record: kind::NAMING,
+                counted: false,
+                before: Before::Nothing,
+            },
+        ),
         _ => 0,
     }
 }
@@ -117,7 +164,14 @@ pub fn enter_naming(ctx: TracePointContext) -> u32 {
 /// the sequence lock taken.
 #[tracepoint]
 pub fn enter_task(ctx: TracePointContext) -> u32 {
-    enter(&ctx, &Plan { record: kind::CALL, counted: false, before: Before::Nothing })
+    enter(
+        &ctx,
+        &Plan {
+            record: kind::CALL,
+            counted: false,
+            before: Before::Nothing,
+        },
+    )
 }
 
 #[inline(always)]
@@ -129,7 +183,10 @@ fn enter(ctx: &TracePointContext, plan: &Plan) -> u32 {
     // SAFETY: both offsets lie in the context; arguments the call does not take are
     // garbage there and dropped by user space, which knows how many there are.
     let (Ok(nr), Ok(args)) = (unsafe {
-        (ctx.read_at::<i32>(NUMBER_AT), ctx.read_at::<[u64; 6]>(ARGS_AT))
+        (
+            ctx.read_at::<i32>(NUMBER_AT),
+            ctx.read_at::<[u64; 6]>(ARGS_AT),
+        )
     }) else {
         return 0;
     };
@@ -273,7 +330,11 @@ fn write_ranges(id: u64, call: &InFlight, ret: i64, target: Option<*mut Target>)
             fill(&raw mut (*record).call, id, call, ret, target);
             (*record).first = first as u32;
             (*record).count = left.min(RANGES_PER_RECORD as u64) as u32;
-            bpf_probe_read_user((&raw mut (*record).ranges).cast(), BYTES, vector as *const _);
+            bpf_probe_read_user(
+                (&raw mut (*record).ranges).cast(),
+                BYTES,
+                vector as *const _,
+            );
         }
         emit::submit(entry, false);
     }
@@ -306,9 +367,8 @@ unsafe fn fill(
         let (entered, exited) = counts(target);
         Task::current().figures(&raw mut (*header).figures);
         let (entered_after, _) = counts(target);
-        let alone = call.counted != 0
-            && entered == entered_after
-            && entered == exited.wrapping_add(1);
+        let alone =
+            call.counted != 0 && entered == entered_after && entered == exited.wrapping_add(1);
         fill_header(header, id, call.record, call.entered);
         (*header).quiet = u64::from(alone);
     }

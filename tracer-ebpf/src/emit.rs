@@ -38,7 +38,11 @@ pub fn submit<T>(entry: RingBufEntry<T>, urgent: bool) {
 /// Counts one lost record on this processor.
 #[inline(always)]
 pub fn count_lost(slot: u32) {
-    let slot = if slot < LOSS_SLOTS { slot } else { loss::IN_FLIGHT };
+    let slot = if slot < LOSS_SLOTS {
+        slot
+    } else {
+        loss::IN_FLIGHT
+    };
     if let Some(count) = LOST.get_ptr_mut(slot) {
         // SAFETY: the map's value lives as long as the map, and no other processor uses it.
         unsafe { *count += 1 };

@@ -13,6 +13,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub const STACK_WORDS: usize = 16;
 /// Bytes of a `PR_SET_VMA_ANON_NAME` name, as `ANON_VMA_NAME_MAX_LEN` (80) in the kernel.
 pub const NAME_LEN: usize = 80;
+/// Bytes of a task's name (`TASK_COMM_LEN`).
+pub const COMM_LEN: usize = 16;
 /// Ranges of a `process_madvise` vector that fit one record.
 pub const RANGES_PER_RECORD: usize = 32;
 /// Records one `process_madvise` may need: `UIO_MAXIOV` (1024) ranges in all.
@@ -66,8 +68,9 @@ pub mod kind {
 /// The kernel's own figures of an address space, read from `mm_struct`.
 ///
 /// All zero where the kernel's BTF was not at hand.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Figures {
     /// Address of the `mm_struct`: the identity of the address space, 0 if unknown.
@@ -91,8 +94,9 @@ pub struct Figures {
 }
 
 /// What every record begins with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Header {
     /// One of [`kind`].
@@ -115,8 +119,9 @@ pub struct Header {
 }
 
 /// A system call with its arguments and result.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct CallRecord {
     /// Who, when, and the kernel's figures.
@@ -134,8 +139,9 @@ pub struct CallRecord {
 }
 
 /// A [`CallRecord`] of a call that may place a mapping, and who called it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct PlacingRecord {
     /// The call.
@@ -147,8 +153,7 @@ pub struct PlacingRecord {
 }
 
 /// A [`PlacingRecord`] of an `mmap` of a file, and which file that is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct FileRecord {
     /// The call.
@@ -166,8 +171,7 @@ pub struct FileRecord {
 }
 
 /// A `prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, …)` and the name it gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct NamingRecord {
     /// The call.
@@ -177,8 +181,9 @@ pub struct NamingRecord {
 }
 
 /// One `struct iovec` of a `process_madvise` vector.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Iovec {
     /// First byte.
@@ -188,8 +193,7 @@ pub struct Iovec {
 }
 
 /// A `process_madvise` and the ranges `first .. first + count` of its vector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct RangesRecord {
     /// The call. The first record of a call has `first == 0`.
@@ -203,8 +207,9 @@ pub struct RangesRecord {
 }
 
 /// A task was made, got a new image, or ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct TaskRecord {
     /// Who, when, and the figures of the acting task's address space.
@@ -217,14 +222,17 @@ pub struct TaskRecord {
     pub last: u64,
     /// Fork: the figures of the child's address space.
     pub child: Figures,
+    /// The name of the acting task's program, ended by a zero byte.
+    pub comm: [u8; COMM_LEN],
 }
 
 /// A process whose calls leave the kernel: the value of the map of targets.
 ///
 /// `entered` and `exited` count the calls under way that can change VmSize: a sequence
 /// lock by which a reader of `total_vm` knows that nothing moved meanwhile.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Target {
     /// Calls entered so far.
@@ -238,8 +246,9 @@ pub struct Target {
 /// Byte offsets in this kernel's structures, resolved from its BTF at load.
 ///
 /// `known == 0` switches every read of kernel memory off.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Layout {
     /// 1 if the offsets below are valid.

@@ -98,7 +98,10 @@ impl Task {
     /// `mm->total_vm`, pages.
     #[inline(always)]
     pub fn total_vm(self) -> u64 {
-        read(read(self.0, field(&LAYOUT.task_mm)), field(&LAYOUT.mm_total_vm))
+        read(
+            read(self.0, field(&LAYOUT.task_mm)),
+            field(&LAYOUT.mm_total_vm),
+        )
     }
 }
 
@@ -144,7 +147,9 @@ pub fn describe_file(fd: u64, record: *mut FileRecord) {
         // SAFETY: `index` is below the number of parts; the helper writes at most one, and
         // makes it empty where there is no name.
         unsafe {
-            let part = (&raw mut (*record).parts).cast::<u8>().add(index * PATH_PART_LEN);
+            let part = (&raw mut (*record).parts)
+                .cast::<u8>()
+                .add(index * PATH_PART_LEN);
             let name = (name & !top) as *const _;
             bpf_probe_read_kernel_str(part.cast(), PATH_PART_LEN as u32, name);
         }

@@ -1,10 +1,7 @@
 //! Processes as they are made, get a new image, and end.
 
 use aya_ebpf::{
-    helpers::{
-        bpf_get_current_pid_tgid,
-        generated::bpf_ktime_get_ns,
-    },
+    helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, generated::bpf_ktime_get_ns},
     macros::{raw_tracepoint, tracepoint},
     programs::{RawTracePointContext, TracePointContext},
 };
@@ -45,10 +42,17 @@ pub fn fork(ctx: RawTracePointContext) -> i32 {
         if follow == 0 {
             return 0;
         }
-        let target = Target { entered: 0, exited: 0, follow };
+        let target = Target {
+            entered: 0,
+            exited: 0,
+            follow,
+        };
         if TARGETS.insert(tgid, target, 0).is_err() {
             emit::count_lost(loss::TARGETS);
-            warn!(&ctx, "the table of processes is full: process {} is not followed", tgid);
+            warn!(
+                &ctx,
+                "the table of processes is full: process {} is not followed", tgid
+            );
             return 0;
         }
     }
@@ -141,6 +145,7 @@ unsafe fn fill(record: *mut TaskRecord, id: u64, kind: u32) {
         call::fill_header(header, id, kind, bpf_ktime_get_ns());
         (*header).quiet = 0;
         (*record).last = 0;
+        (*record).comm = bpf_get_current_comm().unwrap_or_default();
         Task::current().figures(&raw mut (*header).figures);
     }
 }

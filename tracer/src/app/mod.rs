@@ -22,7 +22,7 @@ use crate::{
     host::kernel::{Capability, missing},
     probe::ProbeError,
     report::Report,
-    session::{self, Outcome, Wishes},
+    session::{self, Observed, Outcome, Wishes},
     view::{self, Style},
 };
 
@@ -43,7 +43,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Err(error) => {
             // Nothing is left to tell if standard error is closed.
             let _ = error.print();
-            if error.exit_code() == 0 { Exit::Done } else { Exit::Usage }
+            if error.exit_code() == 0 {
+                Exit::Done
+            } else {
+                Exit::Usage
+            }
         }
     }
 }
@@ -85,16 +89,26 @@ fn observe(trace: &Trace) -> Result<(), (Exit, anyhow::Error)> {
         .map_err(|error| (Exit::Failed, error))?;
     let outcome = runtime.block_on(session::run(wishes, &mut screen));
     screen.clear();
-    let report = outcome.map_err(exit_of)?;
+    let Observed { report, probes } = outcome.map_err(exit_of)?;
     if report.processes.is_empty() {
         let why = report.notes.join("; ");
         let error = anyhow::anyhow!("no process could be observed to its end. {why}");
         return Err((Exit::NoTarget, error));
     }
     let style = style(trace.color, &io::stdout());
-    let style = if destination.is_file() { Style::new(false, Style::WIDEST) } else { style };
+    let style = if destination.is_file() {
+        Style::new(false, Style::WIDEST)
+    } else {
+        style
+    };
     let document = render(&report, trace, style).map_err(|error| (Exit::Failed, error))?;
-    destination.write(&document).map_err(|error| (Exit::Failed, error))
+    destination
+        .write(&document)
+        .map_err(|error| (Exit::Failed, error))?;
+    screen.detaching();
+    drop(probes);
+    screen.clear();
+    Ok(())
 }
 
 fn check_capabilities() -> Result<(), (Exit, anyhow::Error)> {

@@ -47,13 +47,23 @@ impl Destination {
         if let Ok(metadata) = fs::metadata(path)
             && !metadata.is_file()
         {
-            let file = File::options().write(true).open(path).with_context(failed)?;
-            return Ok(Self::Device { path: path.clone(), file });
+            let file = File::options()
+                .write(true)
+                .open(path)
+                .with_context(failed)?;
+            return Ok(Self::Device {
+                path: path.clone(),
+                file,
+            });
         }
         let name = path.file_name().with_context(failed)?.to_string_lossy();
         let draft = path.with_file_name(format!(".{name}.{}", std::process::id()));
         let file = File::create(&draft).with_context(failed)?;
-        Ok(Self::File { path: path.clone(), draft, file })
+        Ok(Self::File {
+            path: path.clone(),
+            draft,
+            file,
+        })
     }
 
     /// Whether a file or device rather than standard output.
@@ -102,7 +112,11 @@ mod tests {
         fs::create_dir_all(&dir).expect("a directory");
         let path = dir.join("report.json");
         drop(Destination::open(&Output::File(path.clone())).expect("open"));
-        assert_eq!(fs::read_dir(&dir).expect("readable").count(), 0, "nothing is left behind");
+        assert_eq!(
+            fs::read_dir(&dir).expect("readable").count(),
+            0,
+            "nothing is left behind"
+        );
         let destination = Destination::open(&Output::File(path.clone())).expect("open");
         destination.write(b"whole").expect("written");
         assert_eq!(fs::read(&path).expect("there"), b"whole");
@@ -113,7 +127,12 @@ mod tests {
     #[test]
     fn what_cannot_be_written_is_said_at_once() {
         let path = PathBuf::from("/no/such/directory/report.json");
-        let error = Destination::open(&Output::File(path)).err().expect("an error");
-        assert_eq!(error.to_string(), "cannot write to /no/such/directory/report.json");
+        let error = Destination::open(&Output::File(path))
+            .err()
+            .expect("an error");
+        assert_eq!(
+            error.to_string(),
+            "cannot write to /no/such/directory/report.json"
+        );
     }
 }

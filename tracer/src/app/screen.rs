@@ -45,6 +45,14 @@ impl Screen {
         }
     }
 
+    /// The summary is out; the kernel is still busy with taking the probes away.
+    pub fn detaching(&mut self) {
+        if self.verbosity >= Verbosity::Normal && is_watched() {
+            say("tracer: detaching the probes …");
+            self.has_status = true;
+        }
+    }
+
     /// Takes the status line away.
     pub fn clear(&mut self) {
         if std::mem::take(&mut self.has_status) {
@@ -72,13 +80,21 @@ impl Audience for Screen {
         self.listens &= write_out(&bytes).unwrap_or(false);
     }
 
-    fn attached(&mut self, notes: &[String]) {
+    fn attached(&mut self, notes: &[String], details: &[String]) {
+        if self.verbosity >= Verbosity::Debug {
+            for detail in details {
+                say(&format!("tracer: {detail}\n"));
+            }
+        }
         if self.verbosity >= Verbosity::Normal {
             for note in notes {
                 say(&format!("tracer: {note}\n"));
             }
             if is_watched() {
-                say(&format!("tracer: observing {}; Ctrl-C ends it and explains\n", self.subject));
+                say(&format!(
+                    "tracer: observing {}; Ctrl-C ends it and explains\n",
+                    self.subject
+                ));
             }
         }
     }

@@ -145,4 +145,6 @@ pub struct Doubt {
     pub mismatches: u64,
     /// Bytes by which the model differs from the kernel at the end.
     pub drift: Bytes,
+    /// Whether the process was gone before its map could be read.
+    pub unread: bool,
 }

@@ -4,8 +4,7 @@ use std::{error::Error, fmt};
 
 use tracer_ebpf::{
     CallRecord, Figures, FileRecord, Header, NamingRecord, PATH_PART_LEN, PR_SET_VMA,
-    PlacingRecord, RangesRecord, TaskRecord,
-    kind,
+    PlacingRecord, RangesRecord, TaskRecord, kind,
 };
 use zerocopy::FromBytes;
 
@@ -81,7 +80,9 @@ pub fn decode(bytes: &[u8], page: PageSize) -> Result<Event, DecodeError> {
                 figures: figures(&record.child, page),
             })
         }
-        kind::EXEC => EventKind::Exec,
+        kind::EXEC => EventKind::Exec {
+            comm: text(&read::<TaskRecord>(bytes)?.comm).unwrap_or_default(),
+        },
         kind::EXITING => EventKind::Exiting,
         kind::EXIT => EventKind::ThreadEnd {
             last: read::<TaskRecord>(bytes)?.last != 0,
@@ -121,7 +122,10 @@ fn text(bytes: &[u8]) -> Option<String> {
 }
 
 fn stack_top(record: &PlacingRecord) -> StackTop {
-    StackTop { ip: Addr(record.ip), words: record.stack }
+    StackTop {
+        ip: Addr(record.ip),
+        words: record.stack,
+    }
 }
 
 fn file(record: &FileRecord) -> Option<Box<FileSeen>> {
@@ -137,7 +141,13 @@ fn file(record: &FileRecord) -> Option<Box<FileSeen>> {
         parts.fold(String::new(), |path, part| path + "/" + &part)
     });
     let device = (record.device >> MINOR_BITS) << 32 | record.device & ((1 << MINOR_BITS) - 1);
-    (record.inode != 0).then(|| Box::new(FileSeen { path, device, inode: record.inode }))
+    (record.inode != 0).then(|| {
+        Box::new(FileSeen {
+            path,
+            device,
+            inode: record.inode,
+        })
+    })
 }
 
 fn figures(raw: &Figures, page: PageSize) -> Option<KernelFigures> {
@@ -160,11 +170,12 @@ fn figures(raw: &Figures, page: PageSize) -> Option<KernelFigures> {
 }
 
 fn call(record: &CallRecord, page: PageSize, extra: Extra) -> Result<EventKind, DecodeError> {
-    let syscall =
-        Syscall::from_number(record.nr).ok_or(DecodeError::UnknownCall(record.nr))?;
+    let syscall = Syscall::from_number(record.nr).ok_or(DecodeError::UnknownCall(record.nr))?;
     let mut args = record.args;
     // The kernel hands over six slots, of which it fills those that the call takes.
-    args.iter_mut().skip(syscall.arity()).for_each(|arg| *arg = 0);
+    args.iter_mut()
+        .skip(syscall.arity())
+        .for_each(|arg| *arg = 0);
     let outcome = match u64::try_from(record.ret) {
         Ok(value) => Ok(value),
         // Addresses are never that high: errors are -4095..=-1 (`IS_ERR_VALUE`).
@@ -180,9 +191,12 @@ fn call(record: &CallRecord, page: PageSize, extra: Extra) -> Result<EventKind, 
         Extra::Name(given) => name = given,
         Extra::Ranges(given) => ranges = given,
     }
-    let grown = record.header.figures.mm.ne(&0).then(|| {
-        page.pages(record.header.figures.total_vm.saturating_sub(record.before))
-    });
+    let grown = record
+        .header
+        .figures
+        .mm
+        .ne(&0)
+        .then(|| page.pages(record.header.figures.total_vm.saturating_sub(record.before)));
     let span = Span::new(Addr(args[0]), args[1]);
     let request = match syscall {
         Syscall::Mmap => Request::Map {
@@ -300,7 +314,10 @@ mod tests {
             panic!("a call")
         };
         assert_eq!(call.args, [0x1000, 0x2000, 0, 0, 0, 0]);
-        assert_eq!(call.request, Request::Unmap(Span::new(Addr(0x1000), 0x2000)));
+        assert_eq!(
+            call.request,
+            Request::Unmap(Span::new(Addr(0x1000), 0x2000))
+        );
         assert_eq!((event.pid, event.tid), (Pid(7), Tid(8)));
     }
 

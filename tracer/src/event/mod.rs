@@ -61,7 +61,10 @@ pub enum EventKind {
     /// A new process or thread.
     Fork(Fork),
     /// A new program image: every mapping of before is gone, the kernel made new ones.
-    Exec,
+    Exec {
+        /// The name of the program (`comm`): the file's, cut to 15 bytes.
+        comm: String,
+    },
     /// `exit_group` was entered; the address space still stands.
     Exiting,
     /// A thread ended.

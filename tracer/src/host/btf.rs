@@ -27,9 +27,14 @@ pub struct Btf {
 
 #[derive(Debug)]
 enum Type {
-    Aggregate { size: u32, members: Vec<(String, Member)> },
+    Aggregate {
+        size: u32,
+        members: Vec<(String, Member)>,
+    },
     Sized(u32),
-    Array { element: u32 },
+    Array {
+        element: u32,
+    },
     Alias(u32),
     Other,
 }
@@ -57,7 +62,10 @@ impl Btf {
             types: vec![Type::Other],
             structs: HashMap::new(),
         };
-        let mut reader = Reader { bytes: types, at: 0 };
+        let mut reader = Reader {
+            bytes: types,
+            at: 0,
+        };
         while reader.at < types.len() {
             btf.read_type(&mut reader, strings)?;
         }
@@ -77,13 +85,22 @@ impl Btf {
                     let type_id = reader.u32()?;
                     let bits = reader.u32()?;
                     let bits = if bitfields { bits & 0xff_ffff } else { bits };
-                    members.push((member.to_owned(), Member { offset: bits / 8, type_id }));
+                    members.push((
+                        member.to_owned(),
+                        Member {
+                            offset: bits / 8,
+                            type_id,
+                        },
+                    ));
                 }
                 if !name.is_empty() && len > 0 {
                     let id = u32::try_from(self.types.len())?;
                     self.structs.entry(name.to_owned()).or_insert(id);
                 }
-                Type::Aggregate { size: size_or_type, members }
+                Type::Aggregate {
+                    size: size_or_type,
+                    members,
+                }
             }
             1 => {
                 reader.skip(4);
@@ -167,7 +184,10 @@ impl Btf {
             let anonymous = members.iter().filter(|(member, _)| member.is_empty());
             anonymous.filter(|_| depth > 0).find_map(|(_, outer)| {
                 let inner = self.find(outer.type_id, name, depth - 1)?;
-                Some(Member { offset: outer.offset + inner.offset, ..inner })
+                Some(Member {
+                    offset: outer.offset + inner.offset,
+                    ..inner
+                })
             })
         })
     }
@@ -208,12 +228,16 @@ impl Reader<'_> {
 
     fn u32_at(&self, at: usize) -> Result<u32> {
         let bytes = self.bytes.get(at..).and_then(|rest| rest.first_chunk());
-        Ok(u32::from_ne_bytes(*bytes.context("the kernel's BTF is cut short")?))
+        Ok(u32::from_ne_bytes(
+            *bytes.context("the kernel's BTF is cut short")?,
+        ))
     }
 
     fn u16_at(&self, at: usize) -> Result<u16> {
         let bytes = self.bytes.get(at..).and_then(|rest| rest.first_chunk());
-        Ok(u16::from_ne_bytes(*bytes.context("the kernel's BTF is cut short")?))
+        Ok(u16::from_ne_bytes(
+            *bytes.context("the kernel's BTF is cut short")?,
+        ))
     }
 }
 

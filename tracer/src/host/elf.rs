@@ -121,12 +121,16 @@ fn follows_call<'data>(file: impl ReadRef<'data>, offset: u64) -> bool {
 /// `syscall` is `0f 05` (Intel SDM, volume 2).
 #[cfg(target_arch = "x86_64")]
 fn ends_with_call(bytes: &[u8]) -> bool {
-    let at = |back: usize| bytes.len().checked_sub(back).and_then(|index| bytes.get(index));
+    let at = |back: usize| {
+        bytes
+            .len()
+            .checked_sub(back)
+            .and_then(|index| bytes.get(index))
+    };
     let direct = at(5) == Some(&0xe8);
     let system = bytes.ends_with(&[0x0f, 0x05]);
-    let indirect = (2..=7).any(|len| {
-        at(len) == Some(&0xff) && at(len - 1).is_some_and(|modrm| modrm & 0x38 == 0x10)
-    });
+    let indirect = (2..=7)
+        .any(|len| at(len) == Some(&0xff) && at(len - 1).is_some_and(|modrm| modrm & 0x38 == 0x10));
     direct || indirect || system
 }
 
@@ -149,8 +153,14 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     fn calls_are_told_from_other_instructions() {
         assert!(ends_with_call(&[0, 0, 0, 0xe8, 1, 2, 3, 4]), "call rel32");
-        assert!(ends_with_call(&[0, 0, 0, 0, 0, 0x41, 0xff, 0xd4]), "call *%r12");
-        assert!(ends_with_call(&[0, 0, 0xff, 0x15, 1, 2, 3, 4]), "call *disp(%rip)");
+        assert!(
+            ends_with_call(&[0, 0, 0, 0, 0, 0x41, 0xff, 0xd4]),
+            "call *%r12"
+        );
+        assert!(
+            ends_with_call(&[0, 0, 0xff, 0x15, 1, 2, 3, 4]),
+            "call *disp(%rip)"
+        );
         assert!(ends_with_call(&[0, 0, 0, 0, 0, 0, 0x0f, 0x05]), "syscall");
         assert!(!ends_with_call(&[0x90; 8]), "nops");
         assert!(!ends_with_call(&[]));
@@ -172,7 +182,9 @@ mod tests {
         let cache = ReadCache::new(BufReader::new(own));
         let elf = object::File::parse(&cache).expect("an object");
         let symbol = elf.symbols().find(|symbol| {
-            let known = symbol.name().is_ok_and(|name| name.contains("functions_of_this_program"));
+            let known = symbol
+                .name()
+                .is_ok_and(|name| name.contains("functions_of_this_program"));
             known && symbol.size() > 100
         });
         let Some(symbol) = symbol else {
@@ -190,6 +202,10 @@ mod tests {
         assert!(!facts.code.is_empty() && facts.code.len() < offsets.len() / 2);
         let named = facts.code.values().flatten();
         assert!(named.clone().count() > 0);
-        assert!(named.clone().all(|name| name.contains("functions_of_this_program")));
+        assert!(
+            named
+                .clone()
+                .all(|name| name.contains("functions_of_this_program"))
+        );
     }
 }

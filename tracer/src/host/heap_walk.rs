@@ -34,7 +34,11 @@ pub fn walk(pid: Pid, heap: Span) -> Option<HeapWalk> {
     }
     let memory = File::open(format!("/proc/{pid}/mem")).ok()?;
     (0..TRIES).find_map(|_| {
-        let mut window = Window { memory: &memory, at: 0, bytes: Vec::new() };
+        let mut window = Window {
+            memory: &memory,
+            at: 0,
+            bytes: Vec::new(),
+        };
         walk_chunks(heap, |address| window.word(address))
     })
 }
@@ -43,7 +47,10 @@ pub fn walk(pid: Pid, heap: Span) -> Option<HeapWalk> {
 fn walk_chunks(heap: Span, mut word: impl FnMut(u64) -> Option<u64>) -> Option<HeapWalk> {
     // The first chunk is aligned so that what malloc returns (two words on) is.
     let mut chunk = heap.start.0.checked_next_multiple_of(ALIGNMENT)?;
-    let mut walk = HeapWalk { span: heap, ..HeapWalk::default() };
+    let mut walk = HeapWalk {
+        span: heap,
+        ..HeapWalk::default()
+    };
     let mut size = chunk_size(word(chunk + 8)?)?;
     loop {
         let next = chunk.checked_add(size)?;
@@ -58,7 +65,10 @@ fn walk_chunks(heap: Span, mut word: impl FnMut(u64) -> Option<u64>) -> Option<H
             walk.free += Bytes(size);
         } else {
             walk.in_use += Bytes(size);
-            walk.pin = Some(Pin { addr: Addr(chunk), size: Bytes(size) });
+            walk.pin = Some(Pin {
+                addr: Addr(chunk),
+                size: Bytes(size),
+            });
         }
         chunk = next;
         size = chunk_size(following)?;
@@ -68,9 +78,8 @@ fn walk_chunks(heap: Span, mut word: impl FnMut(u64) -> Option<u64>) -> Option<H
 /// The size in a chunk's header, if it can be one of the main arena's.
 const fn chunk_size(header: u64) -> Option<u64> {
     let size = header & !7;
-    let sound = size >= SMALLEST_CHUNK
-        && size % ALIGNMENT == 0
-        && header & IN_MMAP_OR_OTHER_ARENA == 0;
+    let sound =
+        size >= SMALLEST_CHUNK && size % ALIGNMENT == 0 && header & IN_MMAP_OR_OTHER_ARENA == 0;
     if sound { Some(size) } else { None }
 }
 
@@ -123,9 +132,15 @@ mod tests {
     fn a_pinned_heap_tells_what_pins_it() {
         let (span, words) = heap(&[(0x290, true), (0x10000, false), (0x800, true)], 0x20000);
         let walk = walk_chunks(span, |at| words.get(&at).copied()).expect("a heap");
-        assert_eq!((walk.in_use, walk.free), (Bytes(0x290 + 0x800), Bytes(0x10000)));
+        assert_eq!(
+            (walk.in_use, walk.free),
+            (Bytes(0x290 + 0x800), Bytes(0x10000))
+        );
         assert_eq!(walk.top, Bytes(0x20000));
-        let pin = Pin { addr: Addr(0x1000 + 0x290 + 0x10000), size: Bytes(0x800) };
+        let pin = Pin {
+            addr: Addr(0x1000 + 0x290 + 0x10000),
+            size: Bytes(0x800),
+        };
         assert_eq!(walk.pin, Some(pin));
     }
 
@@ -133,7 +148,11 @@ mod tests {
     fn what_is_no_heap_is_none() {
         let span = Span::new(Addr(0x1000), 0x2000);
         assert_eq!(walk_chunks(span, |_| Some(0)), None);
-        assert_eq!(walk_chunks(span, |_| Some(0x31)), None, "does not end at the end");
+        assert_eq!(
+            walk_chunks(span, |_| Some(0x31)),
+            None,
+            "does not end at the end"
+        );
         assert_eq!(walk_chunks(span, |_| Some(u64::MAX)), None);
         assert_eq!(walk_chunks(span, |_| None), None);
     }

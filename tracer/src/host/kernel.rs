@@ -17,10 +17,16 @@ pub struct Release {
 
 impl Release {
     /// Since this kernel maps are not charged to `RLIMIT_MEMLOCK`.
-    pub const MEMLOCK_FREE: Self = Self { major: 5, minor: 11 };
+    pub const MEMLOCK_FREE: Self = Self {
+        major: 5,
+        minor: 11,
+    };
     /// The oldest kernel with all that the probes cannot do without (the ring buffer is
     /// of 5.8); none older than this one has been tried.
-    pub const OLDEST: Self = Self { major: 5, minor: 10 };
+    pub const OLDEST: Self = Self {
+        major: 5,
+        minor: 10,
+    };
 
     /// The version of the running kernel.
     ///
@@ -52,7 +58,10 @@ impl fmt::Display for Release {
 #[must_use]
 pub fn page_size() -> PageSize {
     let bytes = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE);
-    let bytes = bytes.ok().flatten().and_then(|size| u64::try_from(size).ok());
+    let bytes = bytes
+        .ok()
+        .flatten()
+        .and_then(|size| u64::try_from(size).ok());
     PageSize(bytes.unwrap_or(4096))
 }
 
@@ -66,13 +75,25 @@ pub struct Capability {
 
 impl Capability {
     /// Stands in for each of the others.
-    const SYS_ADMIN: Self = Self { name: "cap_sys_admin", bit: 21 };
+    const SYS_ADMIN: Self = Self {
+        name: "cap_sys_admin",
+        bit: 21,
+    };
     /// To load programs and make maps.
-    pub const BPF: Self = Self { name: "cap_bpf", bit: 39 };
+    pub const BPF: Self = Self {
+        name: "cap_bpf",
+        bit: 39,
+    };
     /// To attach to tracepoints and read kernel memory.
-    pub const PERFMON: Self = Self { name: "cap_perfmon", bit: 38 };
+    pub const PERFMON: Self = Self {
+        name: "cap_perfmon",
+        bit: 38,
+    };
     /// To read another user's `/proc/<pid>/maps`.
-    pub const SYS_PTRACE: Self = Self { name: "cap_sys_ptrace", bit: 19 };
+    pub const SYS_PTRACE: Self = Self {
+        name: "cap_sys_ptrace",
+        bit: 19,
+    };
 }
 
 /// Which of `needed` this process lacks, given the `CapEff` line of `/proc/self/status`.

@@ -80,7 +80,10 @@ pub fn hold(command: &[OsString]) -> Result<Held> {
         write(&say, &[u8::from(ptrace::traceme().is_ok())])?;
         Ok(())
     };
-    #[expect(unsafe_code, reason = "the standard library offers no other way to hold a child")]
+    #[expect(
+        unsafe_code,
+        reason = "the standard library offers no other way to hold a child"
+    )]
     // SAFETY: between fork and exec the closure only makes system calls: it takes no lock
     // and allocates nothing (the groups were listed before).
     unsafe {
@@ -106,7 +109,15 @@ pub fn hold(command: &[OsString]) -> Result<Held> {
         bail!("`{program}` cannot be started");
     }
     let pid = Pid(u32::from_ne_bytes(pid));
-    Ok(Held { pid, go, said, spawning, executed, resume, program })
+    Ok(Held {
+        pid,
+        go,
+        said,
+        spawning,
+        executed,
+        resume,
+        program,
+    })
 }
 
 /// Ends the hold before the first instruction, if there is one.
@@ -115,9 +126,10 @@ fn let_go(child: &Child) {
         return;
     };
     // The stop of the exec; a child that is not traced has none to be waited for.
-    if let Ok(wait::WaitStatus::Stopped(..)) =
-        wait::waitpid(pid, Some(wait::WaitPidFlag::WNOHANG | wait::WaitPidFlag::WUNTRACED))
-    {
+    if let Ok(wait::WaitStatus::Stopped(..)) = wait::waitpid(
+        pid,
+        Some(wait::WaitPidFlag::WNOHANG | wait::WaitPidFlag::WUNTRACED),
+    ) {
         // Fails only if it was killed meanwhile.
         let _ = ptrace::detach(pid, None);
     }
@@ -129,7 +141,15 @@ impl Held {
     /// # Errors
     /// The command cannot be executed.
     pub fn load(self) -> Result<Loaded> {
-        let Self { go, said, spawning, executed, resume, program, pid } = self;
+        let Self {
+            go,
+            said,
+            spawning,
+            executed,
+            resume,
+            program,
+            pid,
+        } = self;
         write(&go, &[1]).with_context(|| format!("`{program}` is gone before it began"))?;
         let mut traced = [0];
         let traced = matches!(read(&said, &mut traced), Ok(1)) && traced == [1];
@@ -138,7 +158,11 @@ impl Held {
         if traced {
             wait_for_stop(pid);
         }
-        Ok(Loaded { spawning, resume, program })
+        Ok(Loaded {
+            spawning,
+            resume,
+            program,
+        })
     }
 }
 
@@ -163,9 +187,15 @@ impl Loaded {
     /// # Errors
     /// The command could not be executed.
     pub fn resume(self) -> Result<Child> {
-        let Self { spawning, resume, program } = self;
+        let Self {
+            spawning,
+            resume,
+            program,
+        } = self;
         let _ = resume.send(());
-        let spawned = spawning.join().map_err(|_| anyhow!("the thread that starts it is gone"))?;
+        let spawned = spawning
+            .join()
+            .map_err(|_| anyhow!("the thread that starts it is gone"))?;
         spawned.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => anyhow!("there is no command `{program}`"),
             io::ErrorKind::PermissionDenied => anyhow!("`{program}` may not be executed"),
@@ -176,7 +206,12 @@ impl Loaded {
 
 impl std::fmt::Debug for Held {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Held {{ pid: {}, go: {} }}", self.pid, self.go.as_raw_fd())
+        write!(
+            f,
+            "Held {{ pid: {}, go: {} }}",
+            self.pid,
+            self.go.as_raw_fd()
+        )
     }
 }
 
@@ -185,7 +220,11 @@ fn invoking_user() -> Result<Option<Identity>> {
     if !nix::unistd::geteuid().is_root() {
         return Ok(None);
     }
-    let id = |name| std::env::var(name).ok().and_then(|value| value.parse().ok());
+    let id = |name| {
+        std::env::var(name)
+            .ok()
+            .and_then(|value| value.parse().ok())
+    };
     let (Some(uid), Some(gid)) = (id("SUDO_UID"), id("SUDO_GID")) else {
         return Ok(None);
     };
@@ -212,13 +251,23 @@ mod tests {
     fn a_held_child_runs_only_when_released() {
         let held = hold(&["true".into()]).expect("a held child");
         let exe = std::fs::read_link(format!("/proc/{}/exe", held.pid)).expect("it exists");
-        assert_eq!(exe, std::env::current_exe().expect("own path"), "nothing ran yet");
+        assert_eq!(
+            exe,
+            std::env::current_exe().expect("own path"),
+            "nothing ran yet"
+        );
         let pid = held.pid.0;
         let loaded = held.load().expect("a loaded child");
         let exe = std::fs::read_link(format!("/proc/{pid}/exe")).expect("it exists");
-        assert!(exe.to_string_lossy().contains("true") || exe.ends_with("coreutils"), "{exe:?}");
+        assert!(
+            exe.to_string_lossy().contains("true") || exe.ends_with("coreutils"),
+            "{exe:?}"
+        );
         let maps = crate::host::maps::read_maps(Pid(pid)).expect("it stands still");
-        assert!(!maps.iter().any(|vma| vma.name.contains("libc.so")), "nothing of it ran yet");
+        assert!(
+            !maps.iter().any(|vma| vma.name.contains("libc.so")),
+            "nothing of it ran yet"
+        );
         let mut child = loaded.resume().expect("true exists");
         assert_eq!(child.id(), pid);
         assert!(child.wait().expect("a child").success());
@@ -229,6 +278,9 @@ mod tests {
         let held = hold(&["no-such-command-here".into()]).expect("a held child");
         let loaded = held.load().expect("the child tries");
         let error = loaded.resume().expect_err("no such command");
-        assert_eq!(error.to_string(), "there is no command `no-such-command-here`");
+        assert_eq!(
+            error.to_string(),
+            "there is no command `no-such-command-here`"
+        );
     }
 }

@@ -105,7 +105,10 @@ mod tests {
         let line = "7f00-8f00 r-xp 00001000 fe:01 42         /a b/lib c.so (deleted)";
         let vma = parse_line(line).expect("a line");
         assert_eq!(vma.name, "/a b/lib c.so (deleted)");
-        assert_eq!((vma.offset, vma.inode, vma.device), (0x1000, 42, 0xfe << 32 | 1));
+        assert_eq!(
+            (vma.offset, vma.inode, vma.device),
+            (0x1000, 42, 0xfe << 32 | 1)
+        );
         assert_eq!(vma.prot.to_string(), "r-x");
         let anonymous = parse_line("1000-2000 rw-p 00000000 00:00 0 ").expect("a line");
         assert_eq!(anonymous.name, "");

@@ -10,7 +10,7 @@ use crate::{
     attribute::{allocators::is_obeyed_variable, evidence::Settings},
     event::PidFd,
     report::Target,
-    track::Reading,
+    space::reading::Reading,
     units::{Bytes, Pid},
 };
 
@@ -40,7 +40,10 @@ pub fn check_observable(pid: Pid) -> Result<()> {
     let process = open(pid)?;
     let status = process.status().map_err(|error| explain(pid, &error))?;
     if u32::try_from(status.tgid).ok() != Some(pid.0) {
-        bail!("{pid} is a thread of process {0}: trace it with `--pid {0}`", status.tgid);
+        bail!(
+            "{pid} is a thread of process {0}: trace it with `--pid {0}`",
+            status.tgid
+        );
     }
     if status.vmsize.is_none() {
         bail!("process {pid} has no address space: it is a kernel thread or has ended");
@@ -75,7 +78,10 @@ pub fn is_32_bit(pid: Pid) -> bool {
 /// Who a process is. What cannot be read stays empty.
 #[must_use]
 pub fn target(pid: Pid) -> Target {
-    let mut target = Target { pid, ..Target::default() };
+    let mut target = Target {
+        pid,
+        ..Target::default()
+    };
     if let Ok(process) = open(pid) {
         target.comm = process.stat().map(|stat| stat.comm).unwrap_or_default();
         let exe = process.exe().unwrap_or_default();
@@ -116,7 +122,14 @@ pub fn reading(pid: Pid) -> Result<Reading> {
     if vmas.is_empty() {
         bail!("process {pid} has no address space: it has ended");
     }
-    Ok(Reading { vmas, begun, ended, vm_size: memory.vm_size, stack: memory.stack, rss: memory.rss })
+    Ok(Reading {
+        vmas,
+        begun,
+        ended,
+        vm_size: memory.vm_size,
+        stack: memory.stack,
+        rss: memory.rss,
+    })
 }
 
 /// The settings that its allocators obey. What cannot be read stays empty.
@@ -215,7 +228,10 @@ mod tests {
             .filter(|vma| vma.name != "[vsyscall]")
             .map(|vma| vma.span.len())
             .sum();
-        assert!(sum.0.abs_diff(reading.vm_size.0) < 16 << 20, "{sum:?} {reading:?}");
+        assert!(
+            sum.0.abs_diff(reading.vm_size.0) < 16 << 20,
+            "{sum:?} {reading:?}"
+        );
         assert!(target(own).exe.contains("tracer"));
     }
 

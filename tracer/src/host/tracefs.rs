@@ -16,14 +16,20 @@ pub fn ensure_mounted() -> Result<()> {
     if mounted().is_some() {
         return Ok(());
     }
-    mount(Some("tracefs"), PLACES[0], Some("tracefs"), MsFlags::empty(), None::<&str>)
-        .with_context(|| {
-            format!(
-                "tracefs is not mounted (or may not be read) and mounting it failed: as root run \
+    mount(
+        Some("tracefs"),
+        PLACES[0],
+        Some("tracefs"),
+        MsFlags::empty(),
+        None::<&str>,
+    )
+    .with_context(|| {
+        format!(
+            "tracefs is not mounted (or may not be read) and mounting it failed: as root run \
                  `mount -t tracefs tracefs {}`",
-                PLACES[0]
-            )
-        })
+            PLACES[0]
+        )
+    })
 }
 
 /// Whether this kernel has a tracepoint.
@@ -33,5 +39,8 @@ pub fn has_event(category: &str, name: &str) -> bool {
 }
 
 fn mounted() -> Option<&'static Path> {
-    PLACES.into_iter().map(Path::new).find(|place| place.join("events").is_dir())
+    PLACES
+        .into_iter()
+        .map(Path::new)
+        .find(|place| place.join("events").is_dir())
 }

@@ -7,7 +7,10 @@ use crate::host::{btf::Btf, kernel::Release};
 
 /// The first kernel with `bpf_task_pt_regs` and `bpf_get_current_task_btf` for tracing
 /// programs (`kernel/trace/bpf_trace.c`).
-const USER_REGISTERS_SINCE: Release = Release { major: 5, minor: 15 };
+const USER_REGISTERS_SINCE: Release = Release {
+    major: 5,
+    minor: 15,
+};
 
 /// Resolves every offset.
 ///

@@ -150,7 +150,10 @@ impl Probes {
             .map_err(|error| refused("loading the probes' maps", &error))?;
         let targets = take(&mut ebpf, "TARGETS", |map| HashMap::try_from(map))?;
         let counters = Counters::new(take(&mut ebpf, "LOST", |map| PerCpuArray::try_from(map))?);
-        let ring = Ring::new(take(&mut ebpf, "EVENTS", |map| RingBuf::try_from(map))?, page_size());
+        let ring = Ring::new(
+            take(&mut ebpf, "EVENTS", |map| RingBuf::try_from(map))?,
+            page_size(),
+        );
         let mut probes = Self {
             ebpf,
             targets,
@@ -197,6 +200,28 @@ impl Probes {
         let _ = self.targets.remove(&pid.0);
     }
 
+    /// What was attached, in words.
+    #[must_use]
+    pub fn describe(&self) -> Vec<String> {
+        let absent = &self.availability.absent_calls;
+        let names: Vec<_> = absent.iter().map(|call| call.name()).collect();
+        let figures = match &self.availability.no_figures {
+            None => "the kernel's own figures come with each event",
+            Some(_) => "the kernel's own figures do not come with events",
+        };
+        let mut lines = vec![
+            format!("{} system calls traced", Syscall::ALL.len() - absent.len()),
+            figures.to_owned(),
+        ];
+        if !names.is_empty() {
+            lines.push(format!(
+                "calls this kernel does not have: {}",
+                names.join(", ")
+            ));
+        }
+        lines
+    }
+
     /// What the kernel side could not deliver so far.
     ///
     /// # Errors
@@ -214,7 +239,9 @@ impl Probes {
     fn attach(&mut self, has_btf: bool) -> Result<(), ProbeError> {
         // Exits first: a call that is seen entering must be seen leaving.
         for name in std::iter::once(&EXIT_PROGRAM).chain(ENTRY_PROGRAMS) {
-            self.trace_point(name)?.load().map_err(|error| verifier(name, &error))?;
+            self.trace_point(name)?
+                .load()
+                .map_err(|error| verifier(name, &error))?;
         }
         for &call in Syscall::ALL {
             let entry = tracefs::has_event("syscalls", &format!("sys_enter_{call}"));
@@ -240,9 +267,13 @@ impl Probes {
             if needs_btf && !has_btf {
                 continue;
             }
-            let program = self.ebpf.program_mut(name).ok_or_else(|| incomplete(name))?;
-            let program: &mut RawTracePoint =
-                program.try_into().map_err(|error: ProgramError| verifier(name, &error))?;
+            let program = self
+                .ebpf
+                .program_mut(name)
+                .ok_or_else(|| incomplete(name))?;
+            let program: &mut RawTracePoint = program
+                .try_into()
+                .map_err(|error: ProgramError| verifier(name, &error))?;
             program.load().map_err(|error| verifier(name, &error))?;
             program
                 .attach(tracepoint)
@@ -259,8 +290,13 @@ impl Probes {
     }
 
     fn trace_point(&mut self, name: &str) -> Result<&mut TracePoint, ProbeError> {
-        let program = self.ebpf.program_mut(name).ok_or_else(|| incomplete(name))?;
-        program.try_into().map_err(|error: ProgramError| verifier(name, &error))
+        let program = self
+            .ebpf
+            .program_mut(name)
+            .ok_or_else(|| incomplete(name))?;
+        program
+            .try_into()
+            .map_err(|error: ProgramError| verifier(name, &error))
     }
 }
 
@@ -316,9 +352,17 @@ fn refused(what: &str, error: &(dyn Error + 'static)) -> ProbeError {
 /// The error and its causes on one line. The verifier's log has thousands; its last words
 /// say what it did not like.
 fn root_cause(error: &(dyn Error + 'static)) -> String {
-    if let Some(ProgramError::LoadError { io_error, verifier_log }) = error.downcast_ref() {
+    if let Some(ProgramError::LoadError {
+        io_error,
+        verifier_log,
+    }) = error.downcast_ref()
+    {
         let log = verifier_log.to_string();
-        let words = log.lines().rev().find(|line| is_verdict(line)).unwrap_or_default();
+        let words = log
+            .lines()
+            .rev()
+            .find(|line| is_verdict(line))
+            .unwrap_or_default();
         return format!("{io_error}; the verifier says: {}", words.trim());
     }
     let mut text = error.to_string();

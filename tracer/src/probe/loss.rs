@@ -26,11 +26,20 @@ impl Losses {
     /// All of them in words, with records that arrived and could not be decoded.
     #[must_use]
     pub fn describe(&self, undecodable: u64) -> String {
-        let causes = self.by_cause.iter().map(|(cause, count)| format!("{count} × {cause}"));
+        let causes = self
+            .by_cause
+            .iter()
+            .map(|(cause, count)| format!("{count} × {cause}"));
         let undecodable = (undecodable > 0).then(|| format!("{undecodable} × undecodable"));
         let causes: Vec<_> = causes.chain(undecodable).collect();
-        let cpus = self.by_cpu.iter().enumerate().filter(|(_, count)| **count > 0);
-        let cpus: Vec<_> = cpus.map(|(cpu, count)| format!("cpu {cpu}: {count}")).collect();
+        let cpus = self
+            .by_cpu
+            .iter()
+            .enumerate()
+            .filter(|(_, count)| **count > 0);
+        let cpus: Vec<_> = cpus
+            .map(|(cpu, count)| format!("cpu {cpu}: {count}"))
+            .collect();
         format!("{} ({})", causes.join(", "), cpus.join(", "))
     }
 }
@@ -65,7 +74,13 @@ fn slots() -> impl Iterator<Item = u32> {
     let calls = Syscall::ALL.iter().filter_map(|call| call.number());
     let calls = calls.filter_map(|number| u32::try_from(number).ok());
     calls
-        .chain([loss::FORK, loss::EXEC, loss::EXIT, loss::IN_FLIGHT, loss::TARGETS])
+        .chain([
+            loss::FORK,
+            loss::EXEC,
+            loss::EXIT,
+            loss::IN_FLIGHT,
+            loss::TARGETS,
+        ])
         .filter(|slot| *slot < LOSS_SLOTS)
 }
 
@@ -76,8 +91,10 @@ fn cause(slot: u32) -> String {
         loss::EXIT => "exit".to_owned(),
         loss::IN_FLIGHT => "too many calls under way".to_owned(),
         loss::TARGETS => "too many processes".to_owned(),
-        call => Syscall::from_number(u64::from(call))
-            .map_or_else(|| format!("system call {call}"), |call| call.name().to_owned()),
+        call => Syscall::from_number(u64::from(call)).map_or_else(
+            || format!("system call {call}"),
+            |call| call.name().to_owned(),
+        ),
     }
 }
 

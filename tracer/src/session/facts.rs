@@ -75,12 +75,19 @@ pub fn gather(
         Some(Frame {
             file: address.file,
             offset: address.offset,
-            module: space.names().file(address.file).name.clone().unwrap_or_default(),
+            module: space
+                .names()
+                .file(address.file)
+                .name
+                .clone()
+                .unwrap_or_default(),
             function,
         })
     };
     let sites = space.sites().iter();
-    let sites = sites.map(|site| CallSite { frames: site.iter().filter_map(frame).collect() });
+    let sites = sites.map(|site| CallSite {
+        frames: site.iter().filter_map(frame).collect(),
+    });
     (sites.collect(), modules)
 }
 
@@ -114,7 +121,9 @@ fn open(pid: Pid, path: &str, inode: u64) -> Result<(File, u64), String> {
     let file = File::open(host::rooted(pid, path))
         .or_else(|_| File::open(path))
         .map_err(|error| format!("cannot be opened: {error}"))?;
-    let metadata = file.metadata().map_err(|error| format!("cannot be read: {error}"))?;
+    let metadata = file
+        .metadata()
+        .map_err(|error| format!("cannot be read: {error}"))?;
     // Overlay file systems show another device number in maps than in stat, so the inode
     // decides.
     if inode != 0 && metadata.ino() != inode {

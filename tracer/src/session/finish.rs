@@ -53,7 +53,7 @@ impl Session {
             self.losses.total() + self.undecodable,
             &mut self.elf,
         );
-        self.ended.push(report);
+        self.ended.push((process.order, report));
         self.leave(process.space);
     }
 }
@@ -102,11 +102,14 @@ fn report(
         heap: heap.as_ref(),
         vm_size,
         rss,
-        rss_anon_at_end: memory.map(|memory| memory.rss_anon).or(tracked.rss().anonymous),
+        rss_anon_at_end: memory
+            .map(|memory| memory.rss_anon)
+            .or(tracked.rss().anonymous),
         doubt: Doubt {
             lost: lost + tracked.dropped(),
             mismatches: sums.mismatches,
             drift: Bytes(drift.unsigned_abs()),
+            unread: tracked.was_never_read(),
         },
     });
     let names_memory = verified.is_some_and(|verified| verified.names_memory);
@@ -122,7 +125,10 @@ fn report(
             lost: lost + tracked.dropped(),
             by_call: tracked.counts().by_call.clone(),
         },
-        reconciliation: crate::report::Reconciliation { drift_bytes: drift, ..sums },
+        reconciliation: crate::report::Reconciliation {
+            drift_bytes: drift,
+            ..sums
+        },
         mappings: mappings::lines(space, &explanation.owners, names_memory),
         explanation,
         timeline: tracked.timeline().to_vec(),
@@ -132,7 +138,9 @@ fn report(
 
 fn residency(pid: Pid, memory: Option<host::Memory>) -> Option<Vec<Resident>> {
     memory.filter(|memory| memory.rss <= MOST_RESIDENT)?;
-    maps::read_residency(pid).ok().filter(|resident| !resident.is_empty())
+    maps::read_residency(pid)
+        .ok()
+        .filter(|resident| !resident.is_empty())
 }
 
 /// The walk through the main heap, whose ends the kernel's figures or the map give.
@@ -152,15 +160,15 @@ fn heap(pid: Pid, tracked: &Tracked) -> Option<HeapWalk> {
 
 /// The highest RSS of the observation: what events and samples showed, or the kernel's own
 /// high-water mark if it rose meanwhile.
-fn peak_rss(
-    process: &Process,
-    tracked: &Tracked,
-    memory: Option<host::Memory>,
-) -> Option<Bytes> {
+fn peak_rss(process: &Process, tracked: &Tracked, memory: Option<host::Memory>) -> Option<Bytes> {
     let risen = memory
         .map(|memory| memory.rss_high)
         .or(tracked.last_figures().map(|figures| figures.peak_rss))
-        .filter(|high| process.rss_high_at_attach.is_some_and(|before| *high > before));
+        .filter(|high| {
+            process
+                .rss_high_at_attach
+                .is_some_and(|before| *high > before)
+        });
     tracked.rss().peak.max(risen).max(process.rss_at_attach)
 }
 
@@ -171,6 +179,13 @@ fn notes(
     has_residency: bool,
 ) -> Vec<String> {
     let mut notes = Vec::new();
+    if tracked.was_never_read() {
+        notes.push(
+            "it ended before its map could be read: what the kernel mapped for it at exec, or \
+             what came after the last reading, is missing in the model"
+                .to_owned(),
+        );
+    }
     match (ending, verified) {
         (Ending::Exited, _) => notes.push(
             "the process had ended: its map could not be compared line by line at the end, and \

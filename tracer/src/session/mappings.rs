@@ -17,7 +17,10 @@ pub fn lines(space: &Space, owners: &[(Span, Owner)], names_memory: bool) -> Vec
     let mut owners = owners.iter().peekable();
     let mut last_bias = None;
     for (span, piece) in space.pieces() {
-        while owners.next_if(|(owned, _)| owned.end <= span.start).is_some() {}
+        while owners
+            .next_if(|(owned, _)| owned.end <= span.start)
+            .is_some()
+        {}
         let owner = owners
             .peek()
             .filter(|(owned, _)| owned.contains(span.start))
@@ -26,7 +29,7 @@ pub fn lines(space: &Space, owners: &[(Span, Owner)], names_memory: bool) -> Vec
             span,
             prot: piece.prot,
             shared: piece.shared,
-            kind: kind(piece),
+            kind: kind(space, piece),
             owner,
             name: name(space, piece, names_memory),
         };
@@ -46,9 +49,16 @@ pub fn lines(space: &Space, owners: &[(Span, Owner)], names_memory: bool) -> Vec
 /// Bytes given back whose address space is still there.
 pub fn retained(space: &Space) -> Bytes {
     let given_back = |piece: &Piece| {
-        matches!(piece.content, Content::Discarded { .. } | Content::Overlaid { .. })
+        matches!(
+            piece.content,
+            Content::Discarded { .. } | Content::Overlaid { .. }
+        )
     };
-    space.pieces().filter(|(_, piece)| given_back(piece)).map(|(span, _)| span.len()).sum()
+    space
+        .pieces()
+        .filter(|(_, piece)| given_back(piece))
+        .map(|(span, _)| span.len())
+        .sum()
 }
 
 fn continues(last: &Mapping, line: &Mapping) -> bool {
@@ -60,13 +70,19 @@ fn continues(last: &Mapping, line: &Mapping) -> bool {
         && last.name == line.name
 }
 
-fn kind(piece: &Piece) -> &'static str {
+/// Names under which the kernel shows files that are memory (`mm/shmem.c`, `ipc/shm.c`).
+const SHARED_MEMORY: [&str; 4] = ["/dev/zero", "/SYSV", "/memfd:", "[anon_shmem:"];
+
+fn kind(space: &Space, piece: &Piece) -> &'static str {
     match piece.backing {
         Backing::Anonymous => "anonymous",
         Backing::Heap => "heap",
         Backing::Stack => "stack",
-        Backing::File { .. } if piece.shared => "shared",
-        Backing::File { .. } => "file",
+        Backing::File { file, .. } => {
+            let name = space.names().file(file).name.as_deref().unwrap_or_default();
+            let memory = SHARED_MEMORY.iter().any(|prefix| name.starts_with(prefix));
+            if memory { "shared-memory" } else { "file" }
+        }
         Backing::Special(_) => "special",
     }
 }

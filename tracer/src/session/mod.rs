@@ -10,7 +10,7 @@ mod process;
 mod readings;
 mod run;
 
-pub use run::{Audience, Outcome, Wishes, run};
+pub use run::{Audience, Observed, Outcome, Wishes, run};
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -39,7 +39,9 @@ pub struct Session {
     processes: BTreeMap<Pid, Process>,
     spaces: HashMap<SpaceId, Tracked>,
     next_space: SpaceId,
-    ended: Vec<ProcessReport>,
+    seen: u64,
+    /// With the order in which they came.
+    ended: Vec<(u64, ProcessReport)>,
     ended_unreported: u64,
     losses: Losses,
     undecodable: u64,
@@ -58,6 +60,7 @@ impl Session {
             processes: BTreeMap::new(),
             spaces: HashMap::new(),
             next_space: SpaceId::default(),
+            seen: 0,
             ended: Vec::new(),
             ended_unreported: 0,
             losses: Losses::default(),
@@ -76,7 +79,7 @@ impl Session {
         let space = self.add_space(tracked);
         let memory = host::memory(pid)?;
         let process = Process::running(pid, space, clock::now(), memory);
-        self.processes.insert(pid, process);
+        self.observe(process);
         Ok(())
     }
 
@@ -84,8 +87,14 @@ impl Session {
     fn attach_held(&mut self, pid: Pid) -> anyhow::Result<()> {
         self.probes.add_target(pid)?;
         let space = self.add_space(Tracked::unread(page_size(), Provenance::Exec));
-        self.processes.insert(pid, Process::held(pid, space, clock::now()));
+        self.observe(Process::held(pid, space, clock::now()));
         Ok(())
+    }
+
+    fn observe(&mut self, mut process: Process) {
+        process.order = self.seen;
+        self.seen += 1;
+        self.processes.insert(process.pid, process);
     }
 
     fn add_space(&mut self, tracked: Tracked) -> SpaceId {
@@ -111,7 +120,7 @@ impl Session {
         let Some(process) = self.processes.get_mut(&event.pid) else {
             return;
         };
-        let exec = matches!(event.kind, EventKind::Exec);
+        let exec = matches!(event.kind, EventKind::Exec { .. });
         if process.awaits_exec && !exec {
             return;
         }
@@ -124,14 +133,16 @@ impl Session {
                 self.born(&event, fork);
                 self.take(event);
             }
-            EventKind::Exec => self.executed(&event),
+            EventKind::Exec { comm } => self.executed(&event, comm),
             EventKind::ThreadEnd { last: true } => {
                 let pid = event.pid;
                 self.take(event);
                 self.finish(pid, Ending::Exited);
             }
             EventKind::Call(call) => match call.request {
-                Request::Advise { target: Some(fd), .. } => self.advise_other(event, fd),
+                Request::Advise {
+                    target: Some(fd), ..
+                } => self.advise_other(event, fd),
                 _ => self.take(event),
             },
             EventKind::Exiting | EventKind::ThreadEnd { last: false } => self.take(event),
@@ -163,18 +174,18 @@ impl Session {
             child.space = self.add_space(tracked);
         }
         let space = child.space;
-        self.processes.insert(fork.child, child);
+        self.observe(child);
         self.note_sharing(space);
     }
 
     /// A new image: a new address space, whose map the kernel made without a call.
-    fn executed(&mut self, event: &Event) {
+    fn executed(&mut self, event: &Event, comm: &str) {
         let space = self.add_space(Tracked::unread(page_size(), Provenance::Exec));
         let Some(process) = self.processes.get_mut(&event.pid) else {
             return;
         };
         let left = std::mem::replace(&mut process.space, space);
-        process.executed(event);
+        process.executed(event, comm);
         let pid = event.pid;
         self.leave(left);
         if host::is_32_bit(pid) {
@@ -232,7 +243,10 @@ impl Session {
     }
 
     fn users(&self, space: SpaceId) -> usize {
-        self.processes.values().filter(|process| process.space == space).count()
+        self.processes
+            .values()
+            .filter(|process| process.space == space)
+            .count()
     }
 
     /// Reads the loss counters; what was lost makes every model doubtful.
@@ -245,7 +259,11 @@ impl Session {
             self.spaces.values_mut().for_each(Tracked::lost_events);
         }
         let words = self.probes.words();
-        self.notes.extend(words.into_iter().map(|words| format!("the probes say: {words}")));
+        self.notes.extend(
+            words
+                .into_iter()
+                .map(|words| format!("the probes say: {words}")),
+        );
     }
 
     fn lost(&self) -> u64 {
@@ -255,7 +273,11 @@ impl Session {
     /// RSS of living processes, which no event may tell of for long.
     fn sample_rss(&mut self) {
         let now = clock::now();
-        for process in self.processes.values_mut().filter(|process| !process.awaits_exec) {
+        for process in self
+            .processes
+            .values_mut()
+            .filter(|process| !process.awaits_exec)
+        {
             if let Ok(memory) = host::memory(process.pid)
                 && let Some(tracked) = self.spaces.get_mut(&process.space)
             {
@@ -267,8 +289,12 @@ impl Session {
     /// Processes that ended without an event of theirs (it was lost, or there is no BTF).
     fn reap(&mut self) {
         let gone = |process: &&Process| !host::is_alive(process.pid);
-        let gone: Vec<Pid> =
-            self.processes.values().filter(gone).map(|process| process.pid).collect();
+        let gone: Vec<Pid> = self
+            .processes
+            .values()
+            .filter(gone)
+            .map(|process| process.pid)
+            .collect();
         for pid in gone {
             if let Some(process) = self.processes.get_mut(&pid)
                 && process.seen_gone()
@@ -287,14 +313,17 @@ impl Session {
     /// Sums over all living processes: VmSize, RSS, address space kept after a release.
     fn totals(&self) -> (Bytes, Option<Bytes>, Bytes) {
         let spaces = self.spaces.values();
-        spaces.fold((Bytes(0), None, Bytes(0)), |(vm_size, rss, retained), tracked| {
-            let last = tracked.rss().last;
-            (
-                vm_size + tracked.space().vm_size(),
-                last.map(|last| last + rss.unwrap_or_default()).or(rss),
-                retained + mappings::retained(tracked.space()),
-            )
-        })
+        spaces.fold(
+            (Bytes(0), None, Bytes(0)),
+            |(vm_size, rss, retained), tracked| {
+                let last = tracked.rss().last;
+                (
+                    vm_size + tracked.space().vm_size(),
+                    last.map(|last| last + rss.unwrap_or_default()).or(rss),
+                    retained + mappings::retained(tracked.space()),
+                )
+            },
+        )
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     event::{Event, KernelFigures},
     host::process::{self as host, Memory},
     report::Target,
-    track::Reading,
+    space::reading::Reading,
     units::{Bytes, Nanos, Pid},
 };
 
@@ -23,6 +23,8 @@ impl SpaceId {
 #[derive(Clone, Debug)]
 pub struct Process {
     pub pid: Pid,
+    /// The how-manieth process of the run it is.
+    pub order: u64,
     pub space: SpaceId,
     pub target: Target,
     pub settings: Settings,
@@ -36,8 +38,6 @@ pub struct Process {
     pub rss_high_at_attach: Option<Bytes>,
     /// Events up to the first exec are the tracer's own child's, not the command's.
     pub awaits_exec: bool,
-    /// Whether it uses an address space of its own.
-    pub owns_space: bool,
     /// Turns until file names are looked for again, and how many to wait after that.
     pub names_wait: (u32, u32),
     /// How many times in a row it was not found alive.
@@ -62,15 +62,18 @@ impl Process {
     pub fn held(pid: Pid, space: SpaceId, begun: Nanos) -> Self {
         Self {
             pid,
+            order: 0,
             space,
-            target: Target { pid, ..Target::default() },
+            target: Target {
+                pid,
+                ..Target::default()
+            },
             settings: Settings::default(),
             begun,
             vm_at_attach: None,
             rss_at_attach: None,
             rss_high_at_attach: None,
             awaits_exec: true,
-            owns_space: true,
             names_wait: (0, 1),
             gone: 0,
         }
@@ -80,7 +83,10 @@ impl Process {
     pub fn child(&self, pid: Pid, begun: Nanos, figures: Option<KernelFigures>) -> Self {
         Self {
             pid,
-            target: Target { pid, ..self.target.clone() },
+            target: Target {
+                pid,
+                ..self.target.clone()
+            },
             begun,
             vm_at_attach: figures.map(|figures| figures.vm_size),
             rss_at_attach: figures.map(|figures| figures.rss),
@@ -92,21 +98,22 @@ impl Process {
     }
 
     /// It runs another program now: observation begins anew.
-    pub fn executed(&mut self, event: &Event) {
+    pub fn executed(&mut self, event: &Event, comm: &str) {
         let figures = event.kernel;
-        let mut target = host::target(self.pid);
-        if target.exe.is_empty() {
-            // Gone already: what is known is its id.
-            target = Target { pid: self.pid, ..std::mem::take(&mut self.target) };
-        }
-        self.target = target;
+        let target = host::target(self.pid);
+        // Gone already: its name came with the event.
+        let named = Target {
+            pid: self.pid,
+            comm: comm.to_owned(),
+            ..Target::default()
+        };
+        self.target = if target.exe.is_empty() { named } else { target };
         self.settings = host::settings(self.pid);
         self.begun = event.exited;
         self.vm_at_attach = figures.map(|figures| figures.vm_size);
         self.rss_at_attach = figures.map(|figures| figures.rss);
         self.rss_high_at_attach = figures.map(|figures| figures.peak_rss);
         self.awaits_exec = false;
-        self.owns_space = true;
     }
 
     /// RSS at exec is not settled in the kernel's approximate counters: the first reading

@@ -21,7 +21,9 @@ impl Session {
             .values()
             .filter(|process| !process.awaits_exec)
             .filter(|process| {
-                self.spaces.get(&process.space).is_some_and(|tracked| tracked.wants_reading())
+                self.spaces
+                    .get(&process.space)
+                    .is_some_and(|tracked| tracked.wants_reading())
             })
             .map(|process| process.pid)
             .collect();
@@ -59,7 +61,10 @@ impl Session {
             let reading = host::reading(pid).ok()?;
             while self.drain(show) {}
             let space = self.processes.get(&pid)?.space;
-            let decided = self.spaces.get_mut(&space)?.verify(&reading, attempt == TRIES);
+            let decided = self
+                .spaces
+                .get_mut(&space)?
+                .verify(&reading, attempt == TRIES);
             last = Some(Verified {
                 names_memory: reading.vmas.iter().any(|vma| vma.name.starts_with("[anon")),
                 kernel_vm_size: reading.vm_size,

@@ -52,12 +52,22 @@ pub enum Outcome {
     Failed(anyhow::Error),
 }
 
+/// A run that is over.
+pub struct Observed {
+    /// What came of it.
+    pub report: Report,
+    /// The probes, which no longer report anything. The kernel takes seconds to detach
+    /// them, so the report is to be written before they are dropped.
+    pub probes: Probes,
+}
+
 /// What is shown while a run goes on.
 pub trait Audience {
     /// An event was taken from the ring; `started` is when the run began.
     fn event(&mut self, event: &Event, started: Nanos);
-    /// The probes are attached and the targets' maps are about to be read.
-    fn attached(&mut self, notes: &[String]);
+    /// The probes are attached and the targets' maps are about to be read: what the user
+    /// should know, and what is of interest when something is wrong.
+    fn attached(&mut self, notes: &[String], details: &[String]);
     /// The state of the run, a few times a second.
     fn status(&mut self, status: &Status);
     /// Whether anybody still listens: a closed pipe ends the run.
@@ -68,23 +78,28 @@ pub trait Audience {
 ///
 /// # Errors
 /// See [`Outcome`].
-pub async fn run(wishes: Wishes, audience: &mut dyn Audience) -> Result<Report, Outcome> {
+pub async fn run(wishes: Wishes, audience: &mut dyn Audience) -> Result<Observed, Outcome> {
     for pid in &wishes.pids {
         crate::host::process::check_observable(*pid).map_err(Outcome::NoTarget)?;
     }
-    let options = probe::Options { ring: wishes.ring, follow: wishes.follow };
+    let options = probe::Options {
+        ring: wishes.ring,
+        follow: wishes.follow,
+    };
     let (probes, ring) = Probes::load(options).map_err(Outcome::NoProbes)?;
     let wakeups = ring.wakeups().map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut session = Session::new(probes, ring);
     let started = session.started;
-    audience.attached(&session.notes);
+    audience.attached(&session.notes, &session.probes.describe());
     for pid in &wishes.pids {
-        session.attach(*pid).map_err(|error| match error.downcast() {
-            Ok(error) => Outcome::NoProbes(error),
-            Err(error) => Outcome::NoTarget(error),
-        })?;
+        session
+            .attach(*pid)
+            .map_err(|error| match error.downcast() {
+                Ok(error) => Outcome::NoProbes(error),
+                Err(error) => Outcome::NoTarget(error),
+            })?;
     }
     let mut child = match &wishes.command {
         Some(command) => {
@@ -148,7 +163,7 @@ pub async fn run(wishes: Wishes, audience: &mut dyn Audience) -> Result<Report, 
 
 impl Session {
     /// Ends the observation of all processes.
-    fn conclude(mut self) -> Report {
+    fn conclude(mut self) -> Observed {
         while self.drain(&mut |_| {}) {}
         self.check_losses();
         let living: Vec<Pid> = self.processes.keys().copied().collect();
@@ -163,9 +178,17 @@ impl Session {
             ));
         }
         if self.lost() > 0 {
-            notes.push(format!("events were lost: {}", self.losses.describe(self.undecodable)));
+            notes.push(format!(
+                "events were lost: {}",
+                self.losses.describe(self.undecodable)
+            ));
         }
-        Report { processes: self.ended, notes }
+        self.ended.sort_by_key(|(order, _)| *order);
+        let processes = self.ended.into_iter().map(|(_, report)| report).collect();
+        Observed {
+            report: Report { processes, notes },
+            probes: self.probes,
+        }
     }
 }
 

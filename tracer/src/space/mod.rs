@@ -23,6 +23,7 @@ mod ordering;
 pub mod piece;
 mod place;
 mod protect;
+pub mod reading;
 mod release;
 mod remap;
 pub mod sites;

@@ -86,7 +86,7 @@ impl Outstanding {
         wanted: impl Fn(&Piece) -> bool,
     ) -> Pieces {
         let mut settled = Pieces::new();
-        if self.find(span, entered).is_none() {
+        if self.find(span, entered, &wanted).is_none() {
             return settled;
         }
         let mut rest = VecDeque::new();
@@ -113,10 +113,16 @@ impl Outstanding {
         settled
     }
 
-    /// Some bytes in a span that a call entered at `entered` released.
-    pub(super) fn find(&self, span: Span, entered: Nanos) -> Option<Piece> {
+    /// Some `wanted` bytes in a span that a call entered at `entered` released.
+    pub(super) fn find(
+        &self,
+        span: Span,
+        entered: Nanos,
+        wanted: impl Fn(&Piece) -> bool,
+    ) -> Option<Piece> {
         self.overlaid
             .iter()
+            .filter(|overlaid| wanted(&overlaid.piece))
             .find(|overlaid| overlaid.released(span, entered).is_some())
             .map(|overlaid| overlaid.piece)
     }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     event::Event,
-    units::{Addr, Nanos, Span},
+    units::{Addr, Span},
 };
 
 impl Space {
@@ -32,7 +32,7 @@ impl Space {
             .at(start.start)
             .map(|(_, piece)| *piece)
             .filter(|piece| concerns(entered, piece))
-            .or_else(|| self.outstanding.find(start, entered));
+            .or_else(|| self.outstanding.find(start, entered, |_| true));
         let Some(
             first @ Piece {
                 backing: Backing::File { .. },
@@ -45,7 +45,7 @@ impl Space {
                 ..Effect::default()
             };
         };
-        let span = self.extent(start.start, &first, entered);
+        let span = self.extent(start.start, &first);
         self.release_where(span, entered, |piece| piece.backing == first.backing);
         Effect {
             concerned: span.len(),
@@ -54,14 +54,13 @@ impl Space {
     }
 
     /// How far the mapping reaches that starts with a piece: as far as its call said, and
-    /// as far as the same file goes on, or what has taken its place since `entered`.
-    fn extent(&self, start: Addr, first: &Piece, entered: Nanos) -> Span {
+    /// as far as the same file goes on (`mremap` may have made it longer).
+    fn extent(&self, start: Addr, first: &Piece) -> Span {
         let mut extent = self.placed(start.0, first.origin.mapped.0);
         let behind = Span::between(start, Addr(u64::MAX));
         let mut reached = start;
         for (run, piece) in self.map.overlapping(behind) {
-            let goes_on = piece.backing == first.backing || !concerns(entered, piece);
-            if run.start != reached || !goes_on {
+            if run.start != reached || piece.backing != first.backing {
                 break;
             }
             reached = run.end;

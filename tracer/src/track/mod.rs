@@ -16,12 +16,10 @@
 //! [`reconcile`].
 
 mod counts;
-mod reading;
 pub mod reconcile;
 mod timeline;
 
 pub use counts::Counts;
-pub use reading::{Accepted, Reading};
 pub use timeline::Timeline;
 
 use reconcile::{Judgement, Reconciler};
@@ -29,12 +27,25 @@ use reconcile::{Judgement, Reconciler};
 use crate::{
     event::{Event, EventKind, KernelFigures},
     report::TimelinePoint,
-    space::{Space, piece::Provenance},
+    space::{Space, piece::Provenance, reading::Reading},
     units::{Bytes, Nanos, PageSize},
 };
 
 /// Events kept until a reading is accepted; more are dropped, and counted.
 const MOST_PENDING: usize = 1 << 18;
+
+/// What became of a reading that was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// No call was under way: the model is exact from here on.
+    Exact,
+    /// Calls were under way and were replayed onto it.
+    Replayed,
+    /// Refused: calls were under way, another one may not be disturbed.
+    Disturbed,
+    /// The model has a reading already.
+    NotNeeded,
+}
 
 /// An address space under observation.
 #[derive(Debug)]
@@ -48,6 +59,7 @@ pub struct Tracked {
     rss: RssSeen,
     last_figures: Option<KernelFigures>,
     shared: bool,
+    never_read: bool,
     dropped: u64,
 }
 
@@ -65,7 +77,10 @@ pub struct RssSeen {
 #[derive(Debug)]
 enum Phase {
     /// The kernel's map is to be read; bytes found in it and in no event came by `how`.
-    Unread { how: Provenance, pending: Vec<Event> },
+    Unread {
+        how: Provenance,
+        pending: Vec<Event>,
+    },
     /// The model follows the events.
     Live,
 }
@@ -74,7 +89,13 @@ impl Tracked {
     /// An address space whose map is still to be read; what is in it came by `how`.
     #[must_use]
     pub fn unread(page: PageSize, how: Provenance) -> Self {
-        Self::new(Space::new(page), Phase::Unread { how, pending: Vec::new() })
+        Self::new(
+            Space::new(page),
+            Phase::Unread {
+                how,
+                pending: Vec::new(),
+            },
+        )
     }
 
     /// The address space of a child that was forked just now. Where the kernel's figure
@@ -86,7 +107,10 @@ impl Tracked {
         let phase = if agrees && matches!(parent.phase, Phase::Live) {
             Phase::Live
         } else {
-            Phase::Unread { how: Provenance::PreExisting, pending: Vec::new() }
+            Phase::Unread {
+                how: Provenance::PreExisting,
+                pending: Vec::new(),
+            }
         };
         let mut child = Self::new(space, phase);
         if let Some(figures) = figures {
@@ -106,6 +130,7 @@ impl Tracked {
             rss: RssSeen::default(),
             last_figures: None,
             shared: false,
+            never_read: false,
             dropped: 0,
         }
     }
@@ -138,8 +163,9 @@ impl Tracked {
             return Accepted::Disturbed;
         }
         let (how, pending) = (*how, std::mem::take(pending));
-        let (before, since): (Vec<_>, Vec<_>) =
-            pending.into_iter().partition(|event| event.exited < reading.begun);
+        let (before, since): (Vec<_>, Vec<_>) = pending
+            .into_iter()
+            .partition(|event| event.exited < reading.begun);
         // First so that code addresses of the calls before it are known, then again as the
         // truth about what those calls left.
         self.space.adopt(&reading.vmas, how, reading.begun);
@@ -156,7 +182,11 @@ impl Tracked {
         for event in &since {
             self.follow(event);
         }
-        if quiet { Accepted::Exact } else { Accepted::Replayed }
+        if quiet {
+            Accepted::Exact
+        } else {
+            Accepted::Replayed
+        }
     }
 
     /// Holds the model against a reading, after all events up to its end were taken, and
@@ -182,7 +212,8 @@ impl Tracked {
         if differences.is_empty() {
             self.space.learn_names(&reading.vmas);
         } else {
-            self.space.adopt(&reading.vmas, Provenance::Found, reading.begun);
+            self.space
+                .adopt(&reading.vmas, Provenance::Found, reading.begun);
         }
         self.note_size(reading.ended);
         true
@@ -197,8 +228,10 @@ impl Tracked {
     /// The process is gone before its map could be read: what its events tell is all.
     pub fn give_up_reading(&mut self) {
         if let Phase::Unread { pending, .. } = std::mem::replace(&mut self.phase, Phase::Live) {
+            self.never_read = true;
             for event in &pending {
                 self.apply(event);
+                self.note_size(event.exited);
             }
         }
     }
@@ -208,7 +241,11 @@ impl Tracked {
         self.rss.last = Some(rss);
         self.rss.anonymous = anonymous.or(self.rss.anonymous);
         self.rss.peak = self.rss.peak.max(Some(rss));
-        self.timeline.add(TimelinePoint { at, vm_size: self.space.vm_size(), rss: Some(rss) });
+        self.timeline.add(TimelinePoint {
+            at,
+            vm_size: self.space.vm_size(),
+            rss: Some(rss),
+        });
     }
 
     /// Events are missing: what the model has is doubtful until the map was read anew.
@@ -265,6 +302,12 @@ impl Tracked {
         self.last_figures
     }
 
+    /// Whether the process was gone before a map that was wanted could be read.
+    #[must_use]
+    pub const fn was_never_read(&self) -> bool {
+        self.never_read
+    }
+
     /// Events that did not fit while a reading was waited for.
     #[must_use]
     pub const fn dropped(&self) -> u64 {
@@ -299,13 +342,20 @@ impl Tracked {
     }
 
     fn resync(&mut self) {
-        self.phase = Phase::Unread { how: Provenance::Found, pending: Vec::new() };
+        self.phase = Phase::Unread {
+            how: Provenance::Found,
+            pending: Vec::new(),
+        };
     }
 
     fn note_size(&mut self, at: Nanos) {
         let vm_size = self.space.vm_size();
         self.peak = self.peak.max(vm_size);
-        self.timeline.add(TimelinePoint { at, vm_size, rss: self.rss.last });
+        self.timeline.add(TimelinePoint {
+            at,
+            vm_size,
+            rss: self.rss.last,
+        });
     }
 
     fn note_figures(&mut self, event: &Event) {

@@ -91,7 +91,11 @@ impl Reconciler {
         self.suspect = false;
         self.stack = None;
         if let Some(first) = differences.first() {
-            self.mismatch(format!("{} (of {} differences)", describe(first), differences.len()));
+            self.mismatch(format!(
+                "{} (of {} differences)",
+                describe(first),
+                differences.len()
+            ));
             self.sums.resyncs += 1;
         }
     }
@@ -132,7 +136,9 @@ fn describe(difference: &Difference) -> String {
     let side = |vma: &Option<crate::space::vma::Vma>| match vma {
         Some(vma) => {
             let sharing = if vma.shared { 's' } else { 'p' };
-            format!("{}{sharing} {}", vma.prot, vma.name).trim_end().to_owned()
+            format!("{}{sharing} {}", vma.prot, vma.name)
+                .trim_end()
+                .to_owned()
         }
         None => "nothing".to_owned(),
     };

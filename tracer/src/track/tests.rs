@@ -33,7 +33,14 @@ fn event(at: u64, kernel: Option<u64>, syscall: Syscall, outcome: u64, request: 
 
 fn map(at: u64, kernel: Option<u64>, start: u64, pages: u64) -> Event {
     let len = pages * PAGE.0;
-    let request = Request::Map { len, prot: 3, flags: 0x22, fd: None, offset: 0, file: None };
+    let request = Request::Map {
+        len,
+        prot: 3,
+        flags: 0x22,
+        fd: None,
+        offset: 0,
+        file: None,
+    };
     event(at, kernel, Syscall::Mmap, start, request)
 }
 
@@ -45,7 +52,11 @@ fn unmap(at: u64, kernel: Option<u64>, start: u64, pages: u64) -> Event {
 fn line(start: u64, pages: u64, name: &str) -> Vma {
     Vma {
         span: Span::new(Addr(start), pages * PAGE.0),
-        prot: Prot { read: true, write: true, exec: false },
+        prot: Prot {
+            read: true,
+            write: true,
+            exec: false,
+        },
         shared: false,
         offset: 0,
         device: 0,
@@ -56,7 +67,13 @@ fn line(start: u64, pages: u64, name: &str) -> Vma {
 
 fn reading(begun: u64, ended: u64, vmas: Vec<Vma>) -> Reading {
     let vm_size = vmas.iter().map(|vma| vma.span.len()).sum();
-    Reading { vmas, begun: Nanos(begun), ended: Nanos(ended), vm_size, ..Reading::default() }
+    Reading {
+        vmas,
+        begun: Nanos(begun),
+        ended: Nanos(ended),
+        vm_size,
+        ..Reading::default()
+    }
 }
 
 fn pages(tracked: &Tracked) -> u64 {
@@ -70,7 +87,11 @@ fn calls_before_during_and_after_a_reading_count_once() {
     tracked.take(map(25, None, 0x20000, 4)); // during it, and in it
     tracked.take(unmap(27, None, 0x40000, 1)); // during it, not in it yet
     tracked.take(map(40, None, 0x30000, 8)); // after it
-    let vmas = vec![line(0x10000, 2, ""), line(0x20000, 4, ""), line(0x40000, 1, "")];
+    let vmas = vec![
+        line(0x10000, 2, ""),
+        line(0x20000, 4, ""),
+        line(0x40000, 1, ""),
+    ];
     let reading = reading(20, 30, vmas);
     assert_eq!(tracked.offer(&reading, false), Accepted::Disturbed);
     assert!(tracked.wants_reading());
@@ -103,7 +124,11 @@ fn a_difference_is_healed_at_the_second_quiet_event() {
     tracked.take(map(20, Some(5), 0x30000, 1));
     assert!(tracked.wants_reading());
     assert_eq!(tracked.reconciler().sums().mismatches, 1);
-    let truth = vec![line(0x10000, 2, ""), line(0x20000, 1, ""), line(0x30000, 2, "")];
+    let truth = vec![
+        line(0x10000, 2, ""),
+        line(0x20000, 1, ""),
+        line(0x30000, 2, ""),
+    ];
     tracked.offer(&reading(30, 31, truth), false);
     assert_eq!(pages(&tracked), 5);
     assert_eq!(tracked.reconciler().sums().resyncs, 1);
@@ -123,8 +148,14 @@ fn stack_growth_is_no_mismatch() {
     tracked.take(grown);
     assert_eq!(pages(&tracked), 9);
     assert_eq!(tracked.reconciler().sums().mismatches, 0);
-    let lowest = tracked.space().pieces().find(|(span, _)| span.end.0 > 0x6000_0000);
-    assert_eq!(lowest.map(|(span, _)| span.start), Some(Addr(0x7000_0000 - 3 * PAGE.0)));
+    let lowest = tracked
+        .space()
+        .pieces()
+        .find(|(span, _)| span.end.0 > 0x6000_0000);
+    assert_eq!(
+        lowest.map(|(span, _)| span.start),
+        Some(Addr(0x7000_0000 - 3 * PAGE.0))
+    );
 }
 
 #[test]
@@ -152,7 +183,11 @@ fn a_verification_that_calls_disturbed_does_not_decide() {
 fn a_child_begins_with_its_parents_space_if_the_kernel_agrees() {
     let parent = live(vec![line(0x10000, 2, "")]);
     let figures = |pages| {
-        Some(KernelFigures { mm: MmId(2), vm_size: PAGE.pages(pages), ..KernelFigures::default() })
+        Some(KernelFigures {
+            mm: MmId(2),
+            vm_size: PAGE.pages(pages),
+            ..KernelFigures::default()
+        })
     };
     assert!(!Tracked::forked(&parent, figures(2)).wants_reading());
     assert!(Tracked::forked(&parent, figures(3)).wants_reading());

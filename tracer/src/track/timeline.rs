@@ -58,7 +58,11 @@ mod tests {
     use crate::units::{Bytes, Nanos};
 
     fn point(at: u64, vm_size: u64) -> TimelinePoint {
-        TimelinePoint { at: Nanos(at), vm_size: Bytes(vm_size), rss: None }
+        TimelinePoint {
+            at: Nanos(at),
+            vm_size: Bytes(vm_size),
+            rss: None,
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("report",    &["attribute", "space", "event", "units"]),
     ("view",      &["report", "attribute", "space", "event", "units"]),
     ("track",     &["report", "attribute", "space", "event", "units"]),
-    ("host",      &["track", "report", "attribute", "space", "event", "units"]),
+    ("host",      &["report", "attribute", "space", "event", "units"]),
     ("probe",     &["host", "event", "units"]),
     ("session",   &["probe", "host", "track", "view", "report", "attribute", "space", "event", "units"]),
     ("cli",       &["units"]),

@@ -113,7 +113,7 @@ proptest! {
             top: Bytes(u64::from(top)),
             pin: (pin % 2 == 0).then_some(Pin { addr: Addr(0), size: Bytes(u64::from(pin)) }),
         });
-        world.doubt = Doubt { lost: doubt.0, mismatches: 0, drift: Bytes(doubt.1 << 20) };
+        world.doubt = Doubt { lost: doubt.0, mismatches: 0, drift: Bytes(doubt.1 << 20), unread: false };
         // `explain` checks the ledger.
         let explanation = world.explain();
         let owners: Vec<Span> = explanation.owners.iter().map(|(span, _)| *span).collect();

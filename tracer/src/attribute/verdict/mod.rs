@@ -34,6 +34,9 @@ pub fn decide(case: &Case<'_>, findings: &[Finding]) -> Verdict {
         Err(missing) => return inconclusive(sentence::unknown_figure(missing)),
     };
     let doubt = &case.evidence.doubt;
+    if doubt.unread {
+        return inconclusive(sentence::UNREAD.to_owned());
+    }
     if doubt.drift > TOLERATED_DRIFT || doubt.lost > 0 && doubt.drift.0 > 0 {
         return inconclusive(sentence::drifted(doubt));
     }
@@ -48,7 +51,7 @@ pub fn decide(case: &Case<'_>, findings: &[Finding]) -> Verdict {
     if figures.kept <= remainder && figures.kept < figures.grown {
         return Verdict {
             code: VerdictCode::Shrank,
-            summary: sentence::shrank(case, &figures),
+            summary: sentence::shrank(case, &figures, findings),
             confidence: sure(case, Confidence::High),
         };
     }

@@ -4,7 +4,7 @@ use super::split::{Cause, Split};
 use crate::{
     attribute::{
         Owner, allocators,
-        allocators::glibc::ARENA_HEAP,
+        allocators::glibc::{ARENA_HEAP, GLIBC},
         case::Case,
         evidence::Doubt,
         explanation::Finding,
@@ -31,6 +31,9 @@ pub struct Figures {
 
 /// How many causes or owners a sentence names.
 const NAMED: usize = 3;
+
+pub const UNREAD: &str = "The cause cannot be told: the process ended before its map could be \
+                          read, so only what its calls did is known.";
 
 pub fn unknown_figure(missing: &str) -> String {
     format!("Whether VmSize shrank cannot be told: its size {missing} is not known.")
@@ -76,7 +79,7 @@ pub fn no_growth(figures: &Figures, findings: &[Finding]) -> String {
     words
 }
 
-pub fn shrank(case: &Case<'_>, figures: &Figures) -> String {
+pub fn shrank(case: &Case<'_>, figures: &Figures, findings: &[Finding]) -> String {
     let mut released: Vec<(Bytes, Owner)> = case
         .owners()
         .into_iter()
@@ -85,12 +88,32 @@ pub fn shrank(case: &Case<'_>, figures: &Figures) -> String {
         .collect();
     released.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
     let who = released.first().map_or_else(String::new, |(bytes, owner)| {
-        format!(": of {}, {bytes} was unmapped again", whose(owner))
+        let how = match returned_by(findings, owner) {
+            Some("large-chunks-unmapped") => {
+                ", which unmaps a block of at least the mmap threshold as soon as it is freed"
+            }
+            Some("heap-trimmed") => ", which moved the end of the heap down again",
+            _ => "",
+        };
+        format!(
+            ": of {}{how}, {bytes} was returned to the kernel",
+            whose(owner)
+        )
     });
     format!(
         "VmSize rose by {} to {} and came back to {}, {} above where it began{who}.",
         figures.grown, figures.peak, figures.end, figures.kept
     )
+}
+
+/// By what most of an owner's memory was returned, if a finding says so.
+fn returned_by(findings: &[Finding], owner: &Owner) -> Option<&'static str> {
+    let ways = ["large-chunks-unmapped", "heap-trimmed"];
+    findings
+        .iter()
+        .filter(|finding| finding.owner == *owner && ways.contains(&finding.reason))
+        .max_by_key(|finding| finding.bytes)
+        .map(|finding| finding.reason)
 }
 
 pub fn stayed(case: &Case<'_>, figures: &Figures, split: &Split, cause: Cause) -> String {
@@ -222,6 +245,11 @@ fn pinned(case: &Case<'_>, bytes: Bytes) -> String {
     )
 }
 
+/// What a walk through glibc's heap found free at its end.
+fn free_top(case: &Case<'_>) -> Bytes {
+    heap_pinned::walk(case).map_or(Bytes(0), |walk| walk.top)
+}
+
 /// The largest shares of what no call gave back.
 fn not_released(case: &Case<'_>, split: &Split) -> Vec<String> {
     let mut shares: Vec<(&Owner, Kind, Bytes)> = split.shares(Cause::NotReleased).collect();
@@ -244,6 +272,11 @@ fn not_released_clause(case: &Case<'_>, owner: &Owner, kind: Kind, bytes: Bytes)
         Kind::Stack => format!("{bytes} of stacks was not unmapped"),
         Kind::File => format!("{bytes} of files was mapped and not unmapped"),
         Kind::Other => format!("{bytes} of shared memory or of the loader was not unmapped"),
+        _ if owner.0 == GLIBC.name && free_top(case) >= Bytes(bytes.0 / 2) => format!(
+            "{} at the end of glibc's heap is free but below the threshold above which free() \
+             returns it",
+            free_top(case)
+        ),
         _ if allocators::by_name(&owner.0).is_some() => format!(
             "no call gave back {bytes} that {} mapped, which is in use or freed and cached: \
              calls cannot tell",

@@ -111,6 +111,7 @@ fn lost_events_and_drift_forbid_an_answer() {
         lost,
         mismatches: 0,
         drift: Bytes(drift),
+        unread: false,
     };
     world.doubt = doubt(3, 4 * KIB);
     let verdict = world.explain().verdict;
@@ -130,6 +131,11 @@ fn lost_events_and_drift_forbid_an_answer() {
     assert_eq!(verdict.confidence, Confidence::Medium);
     world.doubt = doubt(0, MIB);
     assert_eq!(code(&world), VerdictCode::RetainedByAllocator);
+    world.doubt = Doubt {
+        unread: true,
+        ..doubt(0, 0)
+    };
+    assert_eq!(code(&world), VerdictCode::Inconclusive);
 }
 
 #[test]

@@ -85,6 +85,11 @@ impl Page {
         }
     }
 
+    /// Whether it came by `shmat`.
+    pub fn is_segment(&self) -> bool {
+        self.origin.how == Provenance::Call(Syscall::Shmat)
+    }
+
     fn no_pages_possible(&self) -> bool {
         matches!(
             self.content,

@@ -5,7 +5,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::{
     PAGE, assert_sound,
-    kernel::{Kernel, When},
+    kernel::{Kernel, Page, When},
     ops::{Advice, Memory, Op},
     serial::attached,
     size_by_flows,
@@ -67,7 +67,7 @@ struct Owned {
     len: u64,
 }
 
-fn ask(step: &Step, owned: &[Owned], thread: usize) -> Option<Op> {
+fn ask(step: &Step, owned: &[Owned], thread: usize, kernel: &Kernel) -> Option<Op> {
     let own = |which: usize, skip: u64| {
         let own = owned.get(which % owned.len().max(1))?;
         let skip = skip.min(own.len - 1);
@@ -90,10 +90,18 @@ fn ask(step: &Step, owned: &[Owned], thread: usize) -> Option<Op> {
         }
         Step::Remap { which, new } => {
             let (at, old) = own(which, 0)?;
+            // A segment made longer than it is has no memory there: no one does that, and
+            // its end would be told by nothing but the model's own pieces.
+            let is_segment = |at| kernel.pages.get(&at).is_some_and(Page::is_segment);
+            let most = if (at..at + old).any(is_segment) {
+                old
+            } else {
+                8
+            };
             Op::Remap {
                 at,
                 old,
-                new,
+                new: new.min(most),
                 to: None,
                 dontunmap: false,
             }
@@ -163,7 +171,7 @@ proptest! {
             let effect = n * 100;
             let entered = (effect - early.min(&(effect - 1))).max(free_from[*thread] + 1);
             let exited = effect + late;
-            let Some(op) = ask(step, &owned(&owners, *thread), *thread) else { continue };
+            let Some(op) = ask(step, &owned(&owners, *thread), *thread, &kernel) else { continue };
             if entered > effect {
                 continue;
             }

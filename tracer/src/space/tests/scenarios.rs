@@ -379,7 +379,9 @@ fn what_is_no_call_or_another_process_changes_nothing() {
     let mut space = space();
     space.apply(&mmap(1, A, 0x1000, RW, PRIVATE));
     let mut exec = munmap(3, A, 0x1000);
-    exec.kind = EventKind::Exec;
+    exec.kind = EventKind::Exec {
+        comm: String::new(),
+    };
     space.apply(&exec);
     let elsewhere = Request::Advise {
         target: Some(crate::event::PidFd(7)),

@@ -89,7 +89,7 @@ impl<'a> Line<'a> {
                     "fork"
                 }
             }
-            EventKind::Exec => "exec",
+            EventKind::Exec { .. } => "exec",
             EventKind::Exiting => "exiting",
             EventKind::ThreadEnd { last: true } => "process-end",
             EventKind::ThreadEnd { last: false } => "thread-end",

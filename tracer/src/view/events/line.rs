@@ -2,6 +2,7 @@
 
 use super::{
     super::{
+        clean::clean,
         number::{count, seconds},
         style::{Paint, Style},
     },
@@ -23,7 +24,7 @@ pub fn line(event: &Event, started: Nanos, style: Style) -> String {
             ("thread", format!("begins {}", fork.child_tid))
         }
         EventKind::Fork(fork) => ("child", format!("begins {}", fork.child)),
-        EventKind::Exec => ("exec", "new program".to_owned()),
+        EventKind::Exec { comm } => ("exec", format!("new program {}", clean(comm))),
         EventKind::Exiting => ("exit", "begins".to_owned()),
         EventKind::ThreadEnd { last: true } => ("exit", "process ended".to_owned()),
         EventKind::ThreadEnd { last: false } => ("exit", "thread ended".to_owned()),

@@ -128,13 +128,15 @@ fn tasks_have_lines_of_their_own() {
     let lines = [
         shown(&fork(1234, 1241)),
         shown(&fork(1300, 1300)),
-        shown(&event(EventKind::Exec)),
+        shown(&event(EventKind::Exec {
+            comm: "seed".to_owned(),
+        })),
         shown(&exit),
     ];
     let expected = [
         "   12.345678     1240  thread           begins 1241  VmSize 1.52 GiB",
         "   12.345678     1240  child            begins 1300  VmSize 1.52 GiB",
-        "   12.345678     1240  exec             new program  VmSize 1.52 GiB",
+        "   12.345678     1240  exec             new program seed  VmSize 1.52 GiB",
         "   12.345678     1240  exit             process ended",
     ];
     assert_eq!(lines, expected);
@@ -180,7 +182,12 @@ fn json_lines_say_everything() {
     assert_eq!(failed["result"], Value::Null);
     assert_eq!(failed["ranges"], json!([]));
     for (kind, what) in [
-        (EventKind::Exec, "exec"),
+        (
+            EventKind::Exec {
+                comm: "seed".to_owned(),
+            },
+            "exec",
+        ),
         (EventKind::Exiting, "exiting"),
         (EventKind::ThreadEnd { last: false }, "thread-end"),
     ] {

@@ -1,8 +1,8 @@
 //! A reading of the kernel's map, and whether calls went on meanwhile.
 
+use super::vma::Vma;
 use crate::{
     event::{Event, EventKind},
-    space::vma::Vma,
     units::{Bytes, Nanos},
 };
 
@@ -21,19 +21,6 @@ pub struct Reading {
     pub stack: Bytes,
     /// `VmRSS`, read in between.
     pub rss: Bytes,
-}
-
-/// What became of a reading that was offered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Accepted {
-    /// No call was under way: the model is exact from here on.
-    Exact,
-    /// Calls were under way and were replayed onto it.
-    Replayed,
-    /// Refused: calls were under way, another one may not be disturbed.
-    Disturbed,
-    /// The model has a reading already.
-    NotNeeded,
 }
 
 impl Reading {
