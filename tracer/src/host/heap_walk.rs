@@ -78,8 +78,9 @@ fn walk_chunks(heap: Span, mut word: impl FnMut(u64) -> Option<u64>) -> Option<H
 /// The size in a chunk's header, if it can be one of the main arena's.
 const fn chunk_size(header: u64) -> Option<u64> {
     let size = header & !7;
-    let sound =
-        size >= SMALLEST_CHUNK && size % ALIGNMENT == 0 && header & IN_MMAP_OR_OTHER_ARENA == 0;
+    let sound = size >= SMALLEST_CHUNK
+        && size.is_multiple_of(ALIGNMENT)
+        && header & IN_MMAP_OR_OTHER_ARENA == 0;
     if sound { Some(size) } else { None }
 }
 

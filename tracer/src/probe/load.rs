@@ -148,12 +148,9 @@ impl Probes {
             .map_max_entries("EVENTS", ring_size)
             .load(OBJECT)
             .map_err(|error| refused("loading the probes' maps", &error))?;
-        let targets = take(&mut ebpf, "TARGETS", |map| HashMap::try_from(map))?;
-        let counters = Counters::new(take(&mut ebpf, "LOST", |map| PerCpuArray::try_from(map))?);
-        let ring = Ring::new(
-            take(&mut ebpf, "EVENTS", |map| RingBuf::try_from(map))?,
-            page_size(),
-        );
+        let targets = take(&mut ebpf, "TARGETS", HashMap::try_from)?;
+        let counters = Counters::new(take(&mut ebpf, "LOST", PerCpuArray::try_from)?);
+        let ring = Ring::new(take(&mut ebpf, "EVENTS", RingBuf::try_from)?, page_size());
         let mut probes = Self {
             ebpf,
             targets,

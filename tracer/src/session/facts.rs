@@ -22,7 +22,14 @@ use crate::{
 
 /// Files read so far, by inode: the processes of a run share most of them.
 #[derive(Debug, Default)]
-pub struct ElfCache(HashMap<(u64, u64), (BTreeSet<u64>, Result<ElfFacts, String>)>);
+pub struct ElfCache(HashMap<(u64, u64), Inspected>);
+
+/// What a file said, and of which offsets it was asked.
+#[derive(Debug)]
+struct Inspected {
+    offsets: BTreeSet<u64>,
+    facts: Result<ElfFacts, String>,
+}
 
 /// Modules and call sites of one address space. `program` is the executable's path.
 pub fn gather(
@@ -101,13 +108,20 @@ impl ElfCache {
     ) -> Result<ElfFacts, String> {
         let (file, device) = open(pid, path, inode)?;
         let key = (device, inode);
-        if let Some((known, facts)) = self.0.get(&key)
-            && offsets.is_subset(known)
+        if let Some(known) = self.0.get(&key)
+            && offsets.is_subset(&known.offsets)
         {
-            return facts.clone();
+            return known.facts.clone();
         }
         let facts = elf::inspect(file, offsets).map_err(|error| format!("{error:#}"));
-        self.0.insert(key, (offsets.clone(), facts.clone()));
+        let offsets = offsets.clone();
+        self.0.insert(
+            key,
+            Inspected {
+                offsets,
+                facts: facts.clone(),
+            },
+        );
         facts
     }
 }

@@ -1,0 +1,194 @@
+//! The kernel's word: an address space at a moment, the programs and tables it has loaded.
+//!
+//! Read here without the tracer's own code, so that an error there cannot hide itself.
+
+use std::{collections::BTreeSet, fmt, fs};
+
+use aya::{
+    maps::{HashMap, Map, MapData, loaded_maps},
+    programs::loaded_programs,
+};
+use nix::sys::signal::{Signal, kill};
+
+use super::{process::raw, wait_for};
+
+/// A process that stands still; goes on when this is dropped.
+pub struct Stopped(u32);
+
+impl Stopped {
+    /// Stops a process and waits until each of its threads stands.
+    pub fn new(pid: u32) -> Self {
+        kill(raw(pid), Signal::SIGSTOP).expect("the target runs");
+        let stopped = Self(pid);
+        wait_for("all threads to stand still", || {
+            let states = states(pid);
+            (!states.is_empty() && states.iter().all(|state| *state == 'T')).then_some(())
+        });
+        stopped
+    }
+
+    pub fn picture(&self) -> Picture {
+        let maps = fs::read_to_string(format!("/proc/{}/maps", self.0)).expect("it exists");
+        Picture {
+            lines: join(maps.lines().map(parse)),
+            vm_size: vm_size(self.0),
+            vm_peak: status(self.0, "VmPeak:"),
+        }
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = kill(raw(self.0), Signal::SIGCONT);
+    }
+}
+
+/// An address space at a moment.
+pub struct Picture {
+    pub lines: Vec<Line>,
+    /// Bytes.
+    pub vm_size: u64,
+    /// Bytes.
+    pub vm_peak: u64,
+}
+
+/// A stretch of equal permissions and backing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Line {
+    pub start: u64,
+    pub end: u64,
+    pub perms: String,
+    pub backing: String,
+}
+
+impl Line {
+    /// `name` as in `/proc/<pid>/maps`. The heap, the main stack and named memory are
+    /// anonymous: the kernel splits and merges them by rules of its own.
+    pub fn new(start: u64, end: u64, perms: &str, name: &str) -> Self {
+        let anonymous = matches!(name, "" | "[heap]" | "[stack]") || name.starts_with("[anon:");
+        let backing = if anonymous { "anonymous" } else { name };
+        Self {
+            start,
+            end,
+            perms: perms.to_owned(),
+            backing: backing.to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            start,
+            end,
+            perms,
+            backing,
+        } = self;
+        write!(f, "{start:x}-{end:x} {perms} {backing}")
+    }
+}
+
+/// Joins neighbours that differ in nothing but their place. `[vsyscall]` is left out: it is no
+/// part of the address space, and VmSize does not count it.
+pub fn join(lines: impl IntoIterator<Item = Line>) -> Vec<Line> {
+    let mut joined: Vec<Line> = Vec::new();
+    for line in lines
+        .into_iter()
+        .filter(|line| line.backing != "[vsyscall]")
+    {
+        match joined.last_mut() {
+            Some(last)
+                if last.end == line.start
+                    && last.perms == line.perms
+                    && last.backing == line.backing =>
+            {
+                last.end = line.end;
+            }
+            _ => joined.push(line),
+        }
+    }
+    joined
+}
+
+/// `start-end perms offset device inode   name`
+fn parse(line: &str) -> Line {
+    let fields: Vec<&str> = line.splitn(6, ' ').collect();
+    let [range, perms, _, _, _, rest @ ..] = fields.as_slice() else {
+        panic!("no line of maps: {line}");
+    };
+    let (start, end) = range.split_once('-').expect("a range");
+    let address = |text| u64::from_str_radix(text, 16).expect("hexadecimal");
+    let name = rest.first().map_or("", |name| name.trim_start());
+    Line::new(address(start), address(end), perms, name)
+}
+
+/// VmSize, bytes.
+pub fn vm_size(pid: u32) -> u64 {
+    status(pid, "VmSize:")
+}
+
+fn status(pid: u32, field: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it exists");
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or_else(|| panic!("no {field} in {status}")) << 10
+}
+
+/// The state of each thread, as in `/proc/<pid>/stat`.
+fn states(pid: u32) -> Vec<char> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    let stats = tasks
+        .flatten()
+        .map(|task| fs::read_to_string(task.path().join("stat")));
+    // Behind the name, which may contain anything, spaces and parentheses too.
+    stats
+        .flatten()
+        .filter_map(|stat| stat.rsplit_once(") ")?.1.chars().next())
+        .collect()
+}
+
+/// Whether tracer `tracer` observes `pid` and has read its map.
+///
+/// The kernel side has a table of whom it observes; an entry is made before the map is read. The
+/// tracer sleeps only once it has done all that it can do at that moment.
+pub fn is_observed(tracer: u32, pid: u32) -> bool {
+    const WORDS: usize = size_of::<tracer_ebpf::Target>() / size_of::<u64>();
+    let is_target = || {
+        let tables = loaded_maps()
+            .flatten()
+            .filter(|map| map.name_as_str() == Some("TARGETS"));
+        let mut tables = tables.filter_map(|map| MapData::from_id(map.id()).ok());
+        tables.any(|table| {
+            let table = HashMap::<_, u32, [u64; WORDS]>::try_from(Map::HashMap(table));
+            table.is_ok_and(|table| table.get(&pid, 0).is_ok())
+        })
+    };
+    is_target() && states(tracer).first() == Some(&'S')
+}
+
+/// The BPF programs in the kernel, by id.
+pub fn bpf_programs() -> BTreeSet<u32> {
+    loaded_programs()
+        .flatten()
+        .map(|program| program.id())
+        .collect()
+}
+
+/// The BPF programs that a process holds, by id.
+pub fn bpf_programs_of(pid: u32) -> BTreeSet<u32> {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("it exists");
+    let infos = descriptors
+        .flatten()
+        .map(|entry| fs::read_to_string(entry.path()));
+    infos
+        .flatten()
+        .filter_map(|info| {
+            let id = info
+                .lines()
+                .find_map(|line| line.strip_prefix("prog_id:"))?;
+            id.trim().parse().ok()
+        })
+        .collect()
+}

@@ -1,0 +1,95 @@
+//! What the tests share: programs to run and to stop, the tracer, the kernel's word, the
+//! tracer's.
+
+mod account;
+mod folder;
+mod kernel;
+mod process;
+mod tracer;
+
+pub use account::Account;
+pub use folder::Folder;
+pub use kernel::{Picture, Stopped, bpf_programs, bpf_programs_of, vm_size};
+pub use process::{Lines, Running, Target};
+pub use tracer::{Ended, Tracer};
+
+use std::{
+    env,
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long anything may take: long, because a slow machine is no failure.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at something that is waited for.
+const GLANCE: Duration = Duration::from_millis(5);
+
+pub const MIB: u64 = 1 << 20;
+
+/// Waits until `look` finds something.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        let waited = began.elapsed();
+        assert!(waited < PATIENCE, "waited {waited:?} in vain for {what}");
+        thread::sleep(GLANCE);
+    }
+}
+
+/// The tracer under test: the one that `cargo xtask test` names, or else Cargo's.
+pub fn tracer_program() -> PathBuf {
+    env::var_os("TRACER_BIN").map_or_else(|| env!("CARGO_BIN_EXE_tracer").into(), PathBuf::from)
+}
+
+/// The workload, which is another package's: only `cargo xtask test` knows where it is.
+pub fn workload_program() -> PathBuf {
+    let path = env::var_os("WORKLOAD_BIN").expect("WORKLOAD_BIN is set: run `cargo xtask test`");
+    path.into()
+}
+
+/// The folder of all packages.
+pub fn workspace() -> PathBuf {
+    let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
+    let root = Path::new(&package).parent();
+    root.expect("the package lies in the workspace").to_owned()
+}
+
+/// Where a program is on the path, if it is installed.
+pub fn installed(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    let mut places = env::split_paths(&path).map(|folder| folder.join(program));
+    places.find(|place| place.is_file())
+}
+
+/// Says on the test's output that there was nothing to test.
+pub fn skip(why: &str) {
+    println!("skipped: {why}");
+}
+
+/// A command without settings for allocators that the tests' own caller may have.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    let obeyed = |name: &OsStr| {
+        let name = name.to_string_lossy();
+        [
+            "LD_PRELOAD",
+            "MALLOC_",
+            "GLIBC_TUNABLES",
+            "_RJEM",
+            "MIMALLOC_",
+            "TCMALLOC_",
+        ]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+    };
+    for (name, _) in env::vars_os().filter(|(name, _)| obeyed(name)) {
+        command.env_remove(name);
+    }
+    command
+}

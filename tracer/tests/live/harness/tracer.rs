@@ -1,0 +1,232 @@
+//! A run of the tracer: arguments in; an exit code, what it said and its report out.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs::{self, File},
+    path::PathBuf,
+    process::{ChildStdin, ChildStdout, Command, Stdio},
+};
+
+use nix::sys::signal::Signal;
+
+use super::{
+    Account, Folder, Lines, Running, account::Report, command, kernel::is_observed, tracer_program,
+    wait_for,
+};
+
+const REPORT: &str = "report.json";
+
+/// A tracer at work.
+pub struct Tracer {
+    running: Running,
+    /// Inherited by the command, which it may wait for.
+    stdin: Option<ChildStdin>,
+    stdout: Option<ChildStdout>,
+    folders: Folders,
+}
+
+/// Where a run writes to.
+struct Folders {
+    /// Nothing but the report may ever appear here.
+    output: Folder,
+    /// Standard error is a file: the command inherits it too, and may outlive the tracer.
+    errors: Folder,
+}
+
+/// A run that is over.
+pub struct Ended {
+    pub code: Option<i32>,
+    /// What was left of standard output, unless a test took it.
+    pub stdout: Vec<String>,
+    pub stderr: String,
+    report: Option<Report>,
+}
+
+impl Tracer {
+    /// Attaches to a process; there is a report in the end.
+    pub fn attach(pid: u32) -> Self {
+        Self::attach_with(&[], pid)
+    }
+
+    /// The same with more arguments.
+    pub fn attach_with(arguments: &[&str], pid: u32) -> Self {
+        let pid_text = pid.to_string();
+        let arguments: Vec<&str> = arguments
+            .iter()
+            .copied()
+            .chain(["--pid", &pid_text])
+            .collect();
+        let tracer = Self::report(&arguments, &[]);
+        tracer.wait_until_observed(pid);
+        tracer
+    }
+
+    /// Starts a command under observation, with these variables set; there is a report in the
+    /// end.
+    pub fn launch(words: &[impl AsRef<OsStr>], variables: &[(&str, &str)]) -> Self {
+        let mut arguments = vec![OsString::from("--")];
+        arguments.extend(words.iter().map(|word| word.as_ref().to_owned()));
+        Self::report(&arguments, variables)
+    }
+
+    /// With these arguments and those that make a report in JSON.
+    pub fn report(arguments: &[impl AsRef<OsStr>], variables: &[(&str, &str)]) -> Self {
+        let folders = Folders::new();
+        let mut command = command(tracer_program());
+        command.args(["--quiet", "--format", "json", "--output"]);
+        command.arg(folders.report());
+        command.args(arguments).envs(variables.iter().copied());
+        Self::start(command, folders)
+    }
+
+    /// With nothing but these arguments.
+    pub fn plain(arguments: &[impl AsRef<OsStr>]) -> Self {
+        let mut command = command(tracer_program());
+        command.args(arguments);
+        Self::run(command)
+    }
+
+    /// This command, which runs a tracer.
+    pub fn run(command: Command) -> Self {
+        Self::start(command, Folders::new())
+    }
+
+    fn start(mut command: Command, folders: Folders) -> Self {
+        let errors = File::create(folders.stderr()).expect("own folder");
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(errors);
+        // Of a group of its own, so that a test can do what Ctrl-C on a terminal does.
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut running = Running::start(&mut command);
+        let stdin = Some(running.take_stdin());
+        let stdout = running.take_stdout();
+        Self {
+            running,
+            stdin,
+            stdout,
+            folders,
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.running.pid()
+    }
+
+    /// Waits until everything that this process does from now on will be reported.
+    pub fn wait_until_observed(&self, pid: u32) {
+        wait_for("the tracer to observe", || {
+            let said = fs::read_to_string(self.folders.stderr()).unwrap_or_default();
+            assert!(!said.starts_with("tracer: "), "{said}");
+            is_observed(self.pid(), pid).then_some(())
+        });
+    }
+
+    /// Its standard output, which a command that it started writes to as well.
+    pub fn take_stdout(&mut self) -> ChildStdout {
+        self.stdout.take().expect("taken once")
+    }
+
+    /// Lets the command go that waits for its standard input.
+    pub fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        self.running.signal(signal);
+    }
+
+    pub fn signal_group(&self, signal: Signal) {
+        self.running.signal_group(signal);
+    }
+
+    /// Ends it as Ctrl-C does.
+    pub fn interrupt(self) -> Ended {
+        self.signal(Signal::SIGINT);
+        self.finish()
+    }
+
+    /// Waits until it has ended.
+    pub fn finish(mut self) -> Ended {
+        let lines = self.stdout.take().map(Lines::of);
+        let status = self.running.wait("the tracer to end");
+        // A command may be left that waits for it.
+        self.stdin = None;
+        let stdout = lines.map(|lines| lines.rest()).unwrap_or_default();
+        let stderr = fs::read(self.folders.stderr()).expect("own file");
+        let stderr = String::from_utf8(stderr).expect("it is text");
+        for word in ["panicked", "backtrace", "Caused by"] {
+            assert!(!stderr.contains(word), "no report to a user: {stderr}");
+        }
+        let left = self.folders.output.names();
+        assert!(
+            left.iter().all(|name| name == REPORT),
+            "left behind: {left:?}"
+        );
+        let report = fs::read_to_string(self.folders.report()).ok();
+        let report = report.map(|text| Report::parse(&text));
+        Ended {
+            code: status.code(),
+            stdout,
+            stderr,
+            report,
+        }
+    }
+}
+
+impl Folders {
+    fn new() -> Self {
+        Self {
+            output: Folder::new(),
+            errors: Folder::new(),
+        }
+    }
+
+    fn report(&self) -> PathBuf {
+        self.output.join(REPORT)
+    }
+
+    fn stderr(&self) -> PathBuf {
+        self.errors.join("stderr")
+    }
+}
+
+impl Ended {
+    /// All processes of the report, of a run that ended well and had nothing to say.
+    pub fn accounts(&self) -> Vec<Account> {
+        assert_eq!(self.code, Some(0), "{}", self.stderr);
+        assert_eq!(self.stderr, "", "it was asked to be quiet");
+        let report = self.report.as_ref().expect("a report was asked for");
+        report.processes()
+    }
+
+    /// The account of the only process.
+    pub fn account(&self) -> Account {
+        let mut accounts = self.accounts();
+        let account = accounts.pop().expect("a process");
+        assert!(accounts.is_empty(), "more than one process: {accounts:#?}");
+        account
+    }
+
+    /// The account of a process among others.
+    pub fn account_of(&self, pid: u32) -> Account {
+        let mut accounts = self.accounts().into_iter();
+        accounts
+            .find(|account| account.pid() == pid)
+            .expect("it was observed")
+    }
+
+    /// Asserts that it failed in the way the code says, in one line, and without a report.
+    pub fn failed_with(&self, code: i32) -> &str {
+        assert_eq!(self.code, Some(code), "{}", self.stderr);
+        assert!(
+            self.report.is_none(),
+            "a report in spite of: {}",
+            self.stderr
+        );
+        assert!(self.stderr.starts_with("tracer: "), "{}", self.stderr);
+        assert_eq!(self.stderr.lines().count(), 1, "{}", self.stderr);
+        &self.stderr
+    }
+}

@@ -1,0 +1,18 @@
+//! Live: programs run, probes watch them, and what the tracer tells is compared with what the
+//! kernel says of the same moment.
+//!
+//! Loads probes, so everything here is ignored unless asked for: `cargo xtask test` builds the
+//! tests as the user and runs them as root, one at a time. Nothing is stopped or killed that a
+//! test did not start.
+
+mod harness;
+
+mod application;
+mod children;
+mod cleanup;
+mod ending;
+mod errors;
+mod programs;
+mod scenarios;
+mod seed;
+mod short;
