@@ -1,8 +1,8 @@
 //! What is known of allocators and of runtimes that manage memory themselves: how to
 //! recognise one, why it keeps address space, what it obeys. One file each.
 //!
-//! To add one: add a file and a line in [`TABLE`]. Nothing here looks at a process; what
-//! one holds is in [`roster`].
+//! To add one: add a file and a line in `TABLE`. Nothing here looks at a process; what
+//! one holds is in `roster`.
 
 mod asan;
 pub mod glibc;
