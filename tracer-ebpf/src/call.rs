@@ -21,7 +21,7 @@ use tracer_ebpf::{
 
 use crate::{
     emit,
-    maps::{IN_FLIGHT, TARGETS},
+    maps::{IN_FLIGHT, InFlight, TARGETS},
     memory::{self, Task},
 };
 
@@ -34,18 +34,6 @@ const RESULT_AT: usize = 16;
 /// `mmap`'s bits that tell a file with code (`include/uapi/asm-generic/mman-common.h`).
 const PROT_EXEC: u64 = 4;
 const MAP_ANONYMOUS: u64 = 0x20;
-
-/// A call under way.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct InFlight {
-    entered: u64,
-    nr: u64,
-    args: [u64; 6],
-    before: u64,
-    record: u32,
-    counted: u32,
-}
 
 /// What an entry program knows of its calls beyond their arguments.
 struct Plan {

@@ -6,7 +6,23 @@ use aya_ebpf::{
 };
 use tracer_ebpf::{LOSS_SLOTS, Target};
 
-use crate::call::InFlight;
+/// A call under way.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct InFlight {
+    /// When it was entered.
+    pub entered: u64,
+    /// Its number.
+    pub nr: u64,
+    /// Its arguments; those it does not take are garbage.
+    pub args: [u64; 6],
+    /// [`tracer_ebpf::CallRecord::before`].
+    pub before: u64,
+    /// The kind of its record, one of [`tracer_ebpf::kind`].
+    pub record: u32,
+    /// 1 if it takes part in the sequence lock of [`Target`].
+    pub counted: u32,
+}
 
 /// The processes whose calls leave the kernel, by tgid.
 #[map]

@@ -241,11 +241,10 @@ impl Tracked {
         self.rss.last = Some(rss);
         self.rss.anonymous = anonymous.or(self.rss.anonymous);
         self.rss.peak = self.rss.peak.max(Some(rss));
-        self.timeline.add(TimelinePoint {
-            at,
-            vm_size: self.space.vm_size(),
-            rss: Some(rss),
-        });
+        // Before the map was read the model has no size to show.
+        if !self.wants_reading() {
+            self.note_size(at);
+        }
     }
 
     /// Events are missing: what the model has is doubtful until the map was read anew.

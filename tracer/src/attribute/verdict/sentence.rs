@@ -90,14 +90,14 @@ pub fn shrank(case: &Case<'_>, figures: &Figures, findings: &[Finding]) -> Strin
     let who = released.first().map_or_else(String::new, |(bytes, owner)| {
         let how = match returned_by(findings, owner) {
             Some("large-chunks-unmapped") => {
-                ", which unmaps a block of at least the mmap threshold as soon as it is freed"
+                " (it unmaps a block of at least the mmap threshold as soon as it is freed)"
             }
-            Some("heap-trimmed") => ", which moved the end of the heap down again",
+            Some("heap-trimmed") => " (it moved the end of the heap down again)",
             _ => "",
         };
         format!(
-            ": of {}{how}, {bytes} was returned to the kernel",
-            whose(owner)
+            ": {} returned {bytes} of what it had mapped{how}",
+            title(owner)
         )
     });
     format!(
