@@ -149,23 +149,27 @@ fn states(pid: u32) -> Vec<char> {
         .collect()
 }
 
-/// Whether tracer `tracer` observes `pid` and has read its map.
-///
-/// The kernel side has a table of whom it observes; an entry is made before the map is read. The
-/// tracer sleeps only once it has done all that it can do at that moment.
-pub fn is_observed(tracer: u32, pid: u32) -> bool {
+/// Whether the kernel side of some tracer has a process in its table of whom to observe.
+pub fn is_target(pid: u32) -> bool {
     const WORDS: usize = size_of::<tracer_ebpf::Target>() / size_of::<u64>();
-    let is_target = || {
-        let tables = loaded_maps()
-            .flatten()
-            .filter(|map| map.name_as_str() == Some("TARGETS"));
-        let mut tables = tables.filter_map(|map| MapData::from_id(map.id()).ok());
-        tables.any(|table| {
-            let table = HashMap::<_, u32, [u64; WORDS]>::try_from(Map::HashMap(table));
-            table.is_ok_and(|table| table.get(&pid, 0).is_ok())
-        })
+    let maps = loaded_maps().flatten();
+    let tables = maps.filter(|map| map.name_as_str() == Some("TARGETS"));
+    let mut tables = tables.filter_map(|map| MapData::from_id(map.id()).ok());
+    tables.any(|table| {
+        let table = HashMap::<_, u32, [u64; WORDS]>::try_from(Map::HashMap(table));
+        table.is_ok_and(|table| table.get(&pid, 0).is_ok())
+    })
+}
+
+/// How often a process has gone to sleep, if it sleeps now.
+pub fn sleeps(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let field = |name| {
+        let mut lines = status.lines();
+        lines.find_map(|line| Some(line.strip_prefix(name)?.trim()))
     };
-    is_target() && states(tracer).first() == Some(&'S')
+    let count = field("voluntary_ctxt_switches:")?.parse().ok()?;
+    field("State:")?.starts_with('S').then_some(count)
 }
 
 /// The BPF programs in the kernel, by id.

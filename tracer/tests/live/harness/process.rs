@@ -49,10 +49,6 @@ impl Running {
         kill(group, signal).expect("own child's group");
     }
 
-    pub fn has_ended(&mut self) -> bool {
-        self.child.try_wait().expect("own child").is_some()
-    }
-
     pub fn wait(&mut self, what: &str) -> ExitStatus {
         wait_for(what, || self.child.try_wait().expect("own child"))
     }
@@ -122,6 +118,11 @@ impl Lines {
         })
     }
 
+    /// Forgets what was printed so far and not read.
+    pub fn skip_waiting(&self) {
+        while self.0.try_recv().is_ok() {}
+    }
+
     /// All that is still to come.
     pub fn rest(&self) -> Vec<String> {
         std::iter::from_fn(|| self.next()).collect()
@@ -162,9 +163,5 @@ impl Target {
     pub fn end(&mut self) -> ExitStatus {
         self.stdin = None;
         self.running.wait("the target to end")
-    }
-
-    pub fn has_ended(&mut self) -> bool {
-        self.running.has_ended()
     }
 }

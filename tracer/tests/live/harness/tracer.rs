@@ -10,8 +10,11 @@ use std::{
 use nix::sys::signal::Signal;
 
 use super::{
-    Account, Folder, Lines, Running, account::Report, command, kernel::is_observed, tracer_program,
-    wait_for,
+    Account, Folder, Lines, Running,
+    account::Report,
+    command,
+    kernel::{is_target, sleeps},
+    tracer_program, wait_for,
 };
 
 const REPORT: &str = "report.json";
@@ -43,21 +46,11 @@ pub struct Ended {
 }
 
 impl Tracer {
-    /// Attaches to a process; there is a report in the end.
-    pub fn attach(pid: u32) -> Self {
-        Self::attach_with(&[], pid)
-    }
-
-    /// The same with more arguments.
-    pub fn attach_with(arguments: &[&str], pid: u32) -> Self {
-        let pid_text = pid.to_string();
-        let arguments: Vec<&str> = arguments
-            .iter()
-            .copied()
-            .chain(["--pid", &pid_text])
-            .collect();
-        let tracer = Self::report(&arguments, &[]);
-        tracer.wait_until_observed(pid);
+    /// Attaches to processes; there is a report in the end.
+    pub fn attach(pids: &[u32]) -> Self {
+        let list: Vec<String> = pids.iter().map(ToString::to_string).collect();
+        let tracer = Self::report(&["--pid", &list.join(",")], &[]);
+        tracer.wait_until_observed(pids);
         tracer
     }
 
@@ -114,12 +107,21 @@ impl Tracer {
         self.running.pid()
     }
 
-    /// Waits until everything that this process does from now on will be reported.
-    pub fn wait_until_observed(&self, pid: u32) {
+    /// Waits until everything that these processes do from now on will be reported.
+    ///
+    /// The kernel side knows them before their maps are read. These are read in the first turn
+    /// of the tracer's loop, which sleeps between its turns, and perhaps before the first.
+    pub fn wait_until_observed(&self, pids: &[u32]) {
+        const TURNS: u64 = 3;
+        let mut first = None;
         wait_for("the tracer to observe", || {
             let said = fs::read_to_string(self.folders.stderr()).unwrap_or_default();
             assert!(!said.starts_with("tracer: "), "{said}");
-            is_observed(self.pid(), pid).then_some(())
+            if first.is_none() && !pids.iter().all(|pid| is_target(*pid)) {
+                return None;
+            }
+            let now = sleeps(self.pid())?;
+            (now >= *first.get_or_insert(now) + TURNS).then_some(())
         });
     }
 
