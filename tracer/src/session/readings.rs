@@ -1,6 +1,6 @@
 //! When the kernel's map is read: at the start, after exec, in doubt, for names, at the end.
 
-use super::Session;
+use super::{Session, process::SpaceId};
 use crate::{
     event::Event,
     host::{maps, process as host},
@@ -34,12 +34,18 @@ impl Session {
 
     fn read_map(&mut self, pid: Pid, show: &mut dyn FnMut(&Event)) {
         for attempt in 1..=TRIES {
+            let before = self.space_of(pid);
             // If it is gone, an event will say so or the next turn will find out.
             let Ok(reading) = host::reading(pid) else {
                 return;
             };
             while self.drain(show) {}
-            let space = self.processes.get(&pid).map(|process| process.space);
+            let space = self.space_of(pid);
+            if space != before {
+                // It executed another program meanwhile: this is the old one's map, or some
+                // of both.
+                continue;
+            }
             let Some(tracked) = space.and_then(|space| self.spaces.get_mut(&space)) else {
                 return;
             };
@@ -58,9 +64,13 @@ impl Session {
     pub(super) fn verify(&mut self, pid: Pid, show: &mut dyn FnMut(&Event)) -> Option<Verified> {
         let mut last = None;
         for attempt in 1..=TRIES {
+            let before = self.space_of(pid)?;
             let reading = host::reading(pid).ok()?;
             while self.drain(show) {}
-            let space = self.processes.get(&pid)?.space;
+            let space = self.space_of(pid)?;
+            if space != before {
+                continue;
+            }
             let decided = self
                 .spaces
                 .get_mut(&space)?
@@ -75,6 +85,10 @@ impl Session {
             }
         }
         last
+    }
+
+    fn space_of(&self, pid: Pid) -> Option<SpaceId> {
+        self.processes.get(&pid).map(|process| process.space)
     }
 
     /// Files are mapped by descriptor; their names are only in the kernel's map.

@@ -59,6 +59,8 @@ pub struct Tracked {
     rss: RssSeen,
     last_figures: Option<KernelFigures>,
     shared: bool,
+    /// Figures of events up to here may be older than the reading that the model has.
+    settled: Nanos,
     never_read: bool,
     dropped: u64,
 }
@@ -130,6 +132,7 @@ impl Tracked {
             rss: RssSeen::default(),
             last_figures: None,
             shared: false,
+            settled: Nanos(0),
             never_read: false,
             dropped: 0,
         }
@@ -178,6 +181,7 @@ impl Tracked {
         }
         self.phase = Phase::Live;
         self.reconciler.restart();
+        self.settled = reading.ended;
         self.note_size(reading.ended);
         for event in &since {
             self.follow(event);
@@ -320,7 +324,10 @@ impl Tracked {
             self.resync();
             return;
         }
-        let Some(figures) = event.kernel.filter(|_| event.quiet && !self.shared) else {
+        let Some(figures) = event
+            .kernel
+            .filter(|_| event.quiet && !self.shared && event.entered > self.settled)
+        else {
             return;
         };
         match self.reconciler.judge(&figures, self.space.vm_size(), event) {
@@ -364,6 +371,9 @@ impl Tracked {
             && !matches!(event.kind, EventKind::Fork(_))
         {
             self.last_figures = Some(figures);
+            // Also of events whose effect a reading contains already: the peak may have been
+            // before it.
+            self.peak = self.peak.max(figures.vm_size);
             self.rss.last = Some(figures.rss);
             self.rss.anonymous = Some(figures.rss_anon);
             self.rss.peak = self.rss.peak.max(Some(figures.rss));

@@ -101,6 +101,37 @@ fn calls_before_during_and_after_a_reading_count_once() {
 }
 
 #[test]
+fn figures_older_than_the_reading_are_not_held_against_the_model() {
+    let mut tracked = Tracked::unread(PAGE, Provenance::PreExisting);
+    tracked.take(map(22, Some(3), 0x20000, 1)); // the reading has both of these already
+    tracked.take(map(24, Some(4), 0x30000, 1));
+    let vmas = vec![
+        line(0x10000, 2, ""),
+        line(0x20000, 1, ""),
+        line(0x30000, 1, ""),
+    ];
+    assert_eq!(
+        tracked.offer(&reading(20, 30, vmas), true),
+        Accepted::Replayed
+    );
+    tracked.take(map(40, Some(5), 0x40000, 1));
+    assert!(!tracked.wants_reading());
+    let sums = tracked.reconciler().sums();
+    assert_eq!((sums.checks, sums.mismatches), (1, 0));
+}
+
+#[test]
+fn a_peak_before_the_first_reading_is_known_from_the_kernels_figures() {
+    let mut tracked = Tracked::unread(PAGE, Provenance::PreExisting);
+    tracked.take(map(10, Some(1002), 0x100_0000, 1000));
+    tracked.take(unmap(12, Some(2), 0x100_0000, 1000));
+    let reading = reading(20, 30, vec![line(0x10000, 2, "")]);
+    assert_eq!(tracked.offer(&reading, false), Accepted::Exact);
+    assert_eq!(pages(&tracked), 2);
+    assert_eq!(tracked.peak(), PAGE.pages(1002));
+}
+
+#[test]
 fn a_quiet_reading_is_taken_at_once() {
     let mut tracked = Tracked::unread(PAGE, Provenance::PreExisting);
     tracked.take(map(40, None, 0x30000, 8));

@@ -32,6 +32,24 @@ fn the_commands_of_a_shell_are_listed_in_their_order() {
     }
 }
 
+/// Each env makes way for the next word: a map read of one must not be taken for another's.
+#[test]
+#[ignore = "loads probes into the kernel: needs root"]
+fn programs_that_take_one_anothers_place_have_maps_of_their_own() {
+    let chain = "env ".repeat(20) + "sleep 0.1";
+    let commands = format!("for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do {chain}; done");
+    let accounts = run_shell(&[], &commands).accounts();
+    assert_eq!(
+        accounts.len(),
+        17,
+        "the shell, and one a chain: {accounts:#?}"
+    );
+    for account in &accounts[1..] {
+        assert_eq!(account.text("/target/comm"), "sleep");
+        account.check_trust();
+    }
+}
+
 /// What the kernel maps at exec shows in no call: where that could not be read in time, it is
 /// missing, and nothing else is.
 #[test]

@@ -16,7 +16,7 @@ fn a_process_that_is_not_there() {
 #[test]
 #[ignore = "loads probes into the kernel: needs root"]
 fn a_command_that_is_not_there() {
-    let ended = Tracer::launch(&["no-such-command-here"], &[]).finish();
+    let ended = Tracer::launch(&["no-such-command-here"], &[("PATH", "/usr/bin:/bin")]).finish();
     let said = ended.failed_with(4);
     assert!(
         said.contains("there is no command `no-such-command-here`"),

@@ -44,6 +44,7 @@ fn check(scenario: &str, size: u32, verdicts: [&str; 3]) {
         assert_eq!(account.text("/ending"), "still-running", "{account}");
         account.expect_verdict(verdicts[index]);
         check_retained(&account, ALLOCATORS[index]);
+        check_owners(&account, ALLOCATORS[index]);
         assert!(target.end().success(), "it went on undisturbed");
     }
 }
@@ -51,11 +52,7 @@ fn check(scenario: &str, size: u32, verdicts: [&str; 3]) {
 /// Asserts that an allocator is said to retain memory exactly if it gave back, or never used, at
 /// least half of what it kept.
 fn check_retained(account: &Account, allocator: &str) {
-    let owner = if allocator == "system" {
-        "glibc"
-    } else {
-        allocator
-    };
+    let owner = owner(allocator);
     let states = ["released-but-retained", "lazily-freed", "over-mapped"];
     let unused: u64 = states
         .iter()
@@ -66,6 +63,22 @@ fn check_retained(account: &Account, allocator: &str) {
         "retained-by-allocator" => assert!(2 * unused >= kept, "{unused} of {kept} {account}"),
         "not-released" => assert!(2 * unused < kept, "{unused} of {kept} {account}"),
         _ => {}
+    }
+}
+
+/// Asserts that all new memory is the allocator's, or for threads' stacks.
+fn check_owners(account: &Account, allocator: &str) {
+    for row in account.list("/growth") {
+        let is_expected = row["owner"] == owner(allocator) || row["owner"] == "stacks";
+        assert!(is_expected || row["mapped"] == 0, "{row} {account}");
+    }
+}
+
+/// What the tracer calls it.
+fn owner(allocator: &str) -> &str {
+    match allocator {
+        "system" => "glibc",
+        allocator => allocator,
     }
 }
 

@@ -3,7 +3,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     process::{Command, Stdio},
 };
@@ -17,13 +18,12 @@ const BLOCKS: u64 = 1024 * MIB;
 pub fn compile(folder: &Folder) -> PathBuf {
     let program = folder.join("seed");
     let source = workspace().join("workload/c/seed.c");
-    let compiled = Command::new("gcc")
-        .arg("-O2")
-        .arg("-o")
-        .arg(&program)
-        .arg(source)
-        .status();
-    assert!(compiled.expect("gcc is installed").success());
+    let mut compiler = Command::new("gcc");
+    compiler.arg("-O2").arg("-o").arg(&program).arg(source);
+    let compiled = compiler.status().expect("gcc is installed");
+    assert!(compiled.success(), "{compiler:?}");
+    // Whatever the umask is: under sudo another user runs it.
+    fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("own file");
     program
 }
 
