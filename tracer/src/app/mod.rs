@@ -176,11 +176,7 @@ fn style(color: Color, stream: &(impl io::IsTerminal + std::os::fd::AsFd)) -> St
     let terminal = stream.is_terminal();
     let width = terminal_size::terminal_size_of(stream)
         .map_or(Style::WIDEST, |(width, _)| usize::from(width.0));
-    let colored = match color {
-        Color::Always => true,
-        Color::Never => false,
-        Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none(),
-    };
+    let colored = color.wanted(terminal, std::env::var_os("NO_COLOR").is_some());
     Style::new(colored, width)
 }
 

@@ -150,6 +150,14 @@ impl Btf {
             .with_context(|| format!("the kernel's struct {structure} has no member {member}"))
     }
 
+    /// Where a member of a structure lies, bytes from its start.
+    ///
+    /// # Errors
+    /// Those of [`Btf::member`].
+    pub fn offset(&self, structure: &str, member: &str) -> Result<u32> {
+        self.member(structure, member).map(|found| found.offset)
+    }
+
     /// A member of the structure that `outer` is, or is an array of.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ const USER_REGISTERS_SINCE: Release = Release {
 /// # Errors
 /// A structure or member that the probes read is not in this kernel's BTF.
 pub fn resolve(btf: &Btf, release: Release) -> Result<Layout> {
-    let offset = |structure, member| btf.member(structure, member).map(|found| found.offset);
+    let offset = |structure, member| btf.offset(structure, member);
     let rss = btf.member("mm_struct", "rss_stat")?;
     // An array of per-processor counters since Linux 6.2, before that a structure with an
     // array of counters.
@@ -55,7 +55,7 @@ pub fn resolve(btf: &Btf, release: Release) -> Result<Layout> {
 }
 
 fn with_files(btf: &Btf, layout: Layout) -> Result<Layout> {
-    let offset = |structure, member| btf.member(structure, member).map(|found| found.offset);
+    let offset = |structure, member| btf.offset(structure, member);
     let nested = |structure, outer, inner| {
         let outer = btf.member(structure, outer)?;
         anyhow::Ok(outer.offset + btf.inner(outer, inner)?.offset)

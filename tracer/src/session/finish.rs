@@ -42,17 +42,11 @@ impl Session {
         if let Some(tracked) = self.spaces.get_mut(&process.space) {
             tracked.give_up_reading();
         }
+        let lost = self.lost();
         let Some(tracked) = self.spaces.get(&process.space) else {
             return;
         };
-        let report = report(
-            &process,
-            tracked,
-            ending,
-            verified,
-            self.losses.total() + self.undecodable,
-            &mut self.elf,
-        );
+        let report = report(&process, tracked, ending, verified, lost, &mut self.elf);
         self.ended.push((process.order, report));
         self.leave(process.space);
     }
