@@ -16,7 +16,7 @@ pub const NAME_LEN: usize = 80;
 /// Bytes of a task's name (`TASK_COMM_LEN`).
 pub const COMM_LEN: usize = 16;
 /// Ranges of a `process_madvise` vector that fit one record.
-pub const RANGES_PER_RECORD: usize = 32;
+pub const RANGES_PER_RECORD: usize = 128;
 /// Records one `process_madvise` may need: `UIO_MAXIOV` (1024) ranges in all.
 pub const RANGE_RECORDS: usize = 1024 / RANGES_PER_RECORD;
 /// Parts of a file's path that one record holds, the last part first; a mount crossed

@@ -4,7 +4,7 @@ use aya_ebpf::helpers::generated::{
     bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_probe_read_user, bpf_probe_read_user_str,
 };
 use tracer_ebpf::{
-    CallRecord, FileRecord, Header, Iovec, NAME_LEN, NamingRecord, PlacingRecord, RANGE_RECORDS,
+    CallRecord, Figures, FileRecord, Header, Iovec, NAME_LEN, NamingRecord, PlacingRecord, RANGE_RECORDS,
     RANGES_PER_RECORD, RangesRecord, Target, kind,
 };
 
@@ -16,6 +16,19 @@ use crate::{
 
 /// `mmap`'s bit that tells a file with code (`include/uapi/asm-generic/mman-common.h`).
 const PROT_EXEC: u64 = 4;
+
+/// Of no address space.
+pub const NO_FIGURES: Figures = Figures {
+    mm: 0,
+    total_vm: 0,
+    stack_vm: 0,
+    brk: 0,
+    start_brk: 0,
+    rss_file: 0,
+    rss_anon: 0,
+    rss_shmem: 0,
+    hiwater_rss: 0,
+};
 
 /// A call that was left.
 pub struct Call {
@@ -114,7 +127,10 @@ pub fn write_ranges(call: &Call) {
         let vector = call.regs.args[1] + first * size_of::<Iovec>() as u64;
         // SAFETY: as above; the helper zeroes what it cannot read.
         unsafe {
-            fill(&raw mut (*record).call, call, None);
+            fill_call(&raw mut (*record).call, call);
+            (*record).call.header.quiet = 0;
+            // Nothing is read of the kernel in here: the verifier follows each turn by itself.
+            (*record).call.header.figures = NO_FIGURES;
             (*record).first = first as u32;
             (*record).count = left.min(RANGES_PER_RECORD as u64) as u32;
             bpf_probe_read_user(
@@ -149,18 +165,31 @@ unsafe fn fill_placing(record: *mut PlacingRecord, call: &Call, target: Option<*
 unsafe fn fill(record: *mut CallRecord, call: &Call, target: Option<*mut Target>) {
     // SAFETY: by this function's contract.
     unsafe {
+        let header = &raw mut (*record).header;
+        let (entered, exited) = counts(target);
+        Task::current().figures(&raw mut (*header).figures);
+        let (entered_after, _) = counts(target);
+        let alone =
+            call.counted && entered == entered_after && entered == exited.wrapping_add(1);
+        fill_call(record, call);
+        (*header).quiet = u64::from(alone);
+    }
+}
+
+/// Fills the record but for `quiet` and the figures.
+///
+/// # Safety
+/// `record` must be valid for writes.
+#[inline(always)]
+unsafe fn fill_call(record: *mut CallRecord, call: &Call) {
+    // SAFETY: by this function's contract.
+    unsafe {
         (*record).nr = call.regs.nr;
         (*record).ret = call.ret;
         (*record).args = call.regs.args;
         (*record).before = call.before;
         (*record).context = 0;
-        let header = &raw mut (*record).header;
-        let (entered, exited) = counts(target);
-        Task::current().figures(&raw mut (*header).figures);
-        let (entered_after, _) = counts(target);
-        let alone = call.counted && entered == entered_after && entered == exited.wrapping_add(1);
-        fill_header(header, call.id, call.kind, call.entered);
-        (*header).quiet = u64::from(alone);
+        fill_header(&raw mut (*record).header, call.id, call.kind, call.entered);
     }
 }
 

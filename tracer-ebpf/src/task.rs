@@ -6,25 +6,13 @@ use aya_ebpf::{
     programs::RawTracePointContext,
 };
 use aya_log_ebpf::warn;
-use tracer_ebpf::{Figures, Target, TaskRecord, kind, loss};
+use tracer_ebpf::{Target, TaskRecord, kind, loss};
 
 use crate::{
     call, emit,
     maps::{IN_FLIGHT, TARGETS},
     memory::Task,
     record,
-};
-
-const NO_FIGURES: Figures = Figures {
-    mm: 0,
-    total_vm: 0,
-    stack_vm: 0,
-    brk: 0,
-    start_brk: 0,
-    rss_file: 0,
-    rss_anon: 0,
-    rss_shmem: 0,
-    hiwater_rss: 0,
 };
 
 /// `sched_process_fork(parent, child)`: runs before the child does, so the child is a
@@ -126,7 +114,7 @@ fn write(id: u64, kind: u32, slot: u32, last: u64, urgent: bool) {
             fill(out, id, kind);
             (*out).child_tgid = 0;
             (*out).child_tid = 0;
-            (*out).child = NO_FIGURES;
+            (*out).child = record::NO_FIGURES;
             (*out).last = last;
         }
         emit::submit(entry, urgent);
