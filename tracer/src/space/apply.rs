@@ -19,12 +19,16 @@ impl Space {
         };
         self.latest = self.latest.max(event.exited);
         let before = self.vm_size();
+        let raced = self.raced(event, call);
         let mut effect = match call.outcome {
             Ok(result) => self.succeeded(event, call, result),
             Err(errno) => self.failed(event, call, errno),
         };
         effect.mapped = self.vm_size() - before;
         effect.unmapped = before - self.vm_size();
+        if raced && effect.doubt.is_none() {
+            effect.doubt = Some(Doubt::Race);
+        }
         effect
     }
 

@@ -14,7 +14,7 @@ use crate::{
 
 // include/uapi/linux/shm.h
 const SHM_RDONLY: u64 = 0o10_000;
-const SHM_REMAP: u64 = 0o40_000;
+pub(super) const SHM_REMAP: u64 = 0o40_000;
 const SHM_EXEC: u64 = 0o100_000;
 
 impl Space {

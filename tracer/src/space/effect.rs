@@ -29,6 +29,9 @@ pub enum Doubt {
     UnknownSize(Span),
     /// The call was about a range the model does not have, or only in part.
     UnknownRange(Span),
+    /// Another thread's call about the same bytes was under way: which came first cannot
+    /// be told from outside.
+    Race,
 }
 
 /// A place where a model and the kernel's map disagree.

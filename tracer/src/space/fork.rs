@@ -5,6 +5,7 @@ use super::{
     flow::Flows,
     ordering::Outstanding,
     piece::{Backing, Content, Piece},
+    race::Races,
 };
 use crate::units::{Addr, Span};
 
@@ -16,6 +17,8 @@ impl Space {
         let mut child = Self {
             flows: Flows::default(),
             outstanding: Outstanding::default(),
+            races: Races::default(),
+            shared: false,
             locks_future: false,
             ..self.clone()
         };

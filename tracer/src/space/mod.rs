@@ -14,6 +14,7 @@ mod code;
 mod edit;
 pub mod effect;
 pub mod flow;
+mod footprint;
 mod fork;
 mod heap;
 mod intervals;
@@ -23,6 +24,7 @@ mod ordering;
 pub mod piece;
 mod place;
 mod protect;
+mod race;
 pub mod reading;
 mod release;
 mod remap;
@@ -40,6 +42,7 @@ use intervals::Intervals;
 use names::Names;
 use ordering::Outstanding;
 use piece::{Backing, Piece};
+use race::Races;
 use sites::Sites;
 use vma::Vma;
 
@@ -49,6 +52,9 @@ pub struct Space {
     page: PageSize,
     map: Intervals,
     outstanding: Outstanding,
+    races: Races,
+    /// Whether several processes change it.
+    shared: bool,
     names: Names,
     sites: Sites,
     code: Code,
@@ -69,6 +75,8 @@ impl Space {
             page,
             map: Intervals::default(),
             outstanding: Outstanding::default(),
+            races: Races::default(),
+            shared: false,
             names: Names::default(),
             sites: Sites::default(),
             code: Code::default(),
@@ -125,6 +133,12 @@ impl Space {
     #[must_use]
     pub const fn page(&self) -> PageSize {
         self.page
+    }
+
+    /// Whether several processes change it: that no call of one is under way says nothing
+    /// of the others then.
+    pub const fn set_shared(&mut self, shared: bool) {
+        self.shared = shared;
     }
 
     /// Names of files and of named memory.

@@ -20,7 +20,8 @@
 //!   bytes stand, as in the kernel.
 //! * *They overlapped, the kernel created first.* Then R would release bytes whose
 //!   address no one has been told yet (C has not returned). A program that does this
-//!   unmaps addresses it does not know; the kernel's order cannot be told from outside.
+//!   unmaps addresses it does not know; the kernel's order cannot be told from outside:
+//!   `race` notices, and the map is read anew.
 //!
 //! The same holds for every call that acts on existing bytes (`brk` downwards, `mremap`'s
 //! old range, `shmdt`, `io_destroy`, `madvise`, `mprotect`, naming, locking): it can only
@@ -38,7 +39,7 @@
 use std::collections::VecDeque;
 
 use super::{intervals::Pieces, piece::Piece};
-use crate::units::{Nanos, Span};
+use crate::units::{Bytes, Nanos, Span};
 
 /// Whether a call entered at `entered` can be about a piece.
 pub(super) fn concerns(entered: Nanos, piece: &Piece) -> bool {
@@ -125,6 +126,16 @@ impl Outstanding {
             .filter(|overlaid| wanted(&overlaid.piece))
             .find(|overlaid| overlaid.released(span, entered).is_some())
             .map(|overlaid| overlaid.piece)
+    }
+
+    /// How many bytes in a span are known to have been released by a call entered at
+    /// `entered`, before they were given to another.
+    pub(super) fn covered(&self, span: Span, entered: Nanos) -> Bytes {
+        let released = self.overlaid.iter();
+        let released = released.filter_map(|overlaid| overlaid.released(span, entered));
+        released
+            .map(|part| part.len())
+            .fold(Bytes(0), |sum, len| sum + len)
     }
 
     /// All pieces kept.

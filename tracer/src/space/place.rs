@@ -39,12 +39,7 @@ impl Space {
         else {
             return Effect::default();
         };
-        let len = if flags & HUGETLB == 0 {
-            len
-        } else {
-            self.huge_len(len, flags >> HUGE_SHIFT & HUGE_MASK)
-        };
-        let span = self.placed(result, len);
+        let span = self.placed(result, self.mapped_len(len, flags));
         if span.is_empty() {
             return Effect::default();
         }
@@ -72,7 +67,7 @@ impl Space {
             content: content_of_new(prot, is_anonymous),
             ..self.plain(origin)
         };
-        let over = if flags & (FIXED | FIXED_NOREPLACE) == FIXED {
+        let over = if replaces(flags) {
             Over::Occupied
         } else {
             Over::Free
@@ -103,6 +98,15 @@ impl Space {
         self.flows.of(&piece).calls += 1;
     }
 
+    /// The length that `mmap` maps when asked for `len` bytes with `flags`.
+    pub(super) fn mapped_len(&self, len: u64, flags: u64) -> u64 {
+        if flags & HUGETLB == 0 {
+            len
+        } else {
+            self.huge_len(len, flags >> HUGE_SHIFT & HUGE_MASK)
+        }
+    }
+
     /// A length rounded up to huge pages of 2^`shift` bytes, or of the default size: what
     /// one page of page-table entries maps (`HPAGE_PMD_SIZE`, 2 MiB with pages of 4 KiB).
     pub(super) fn huge_len(&self, len: u64, shift: u64) -> u64 {
@@ -123,6 +127,11 @@ impl Space {
             ..Traits::default()
         }
     }
+}
+
+/// Whether `mmap` takes the place of what is at its address.
+pub(super) const fn replaces(flags: u64) -> bool {
+    flags & (FIXED | FIXED_NOREPLACE) == FIXED
 }
 
 /// What new bytes hold.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     event::Event,
-    units::{Addr, Span},
+    units::{Addr, Nanos, Span},
 };
 
 impl Space {
@@ -25,32 +25,30 @@ impl Space {
     /// `shmdt` and `io_destroy`: all of the segment or ring that starts at the address,
     /// by then perhaps in several pieces.
     pub(super) fn detach(&mut self, event: &Event, addr: Addr) -> Effect {
-        let entered = event.entered;
-        let start = self.range(addr, 1);
-        let found = self
-            .map
-            .at(start.start)
-            .map(|(_, piece)| *piece)
-            .filter(|piece| concerns(entered, piece))
-            .or_else(|| self.outstanding.find(start, entered, |_| true));
-        let Some(
-            first @ Piece {
-                backing: Backing::File { .. },
-                ..
-            },
-        ) = found
-        else {
+        let Some((span, first)) = self.segment(addr, event.entered) else {
             return Effect {
-                doubt: Some(Doubt::UnknownRange(start)),
+                doubt: Some(Doubt::UnknownRange(self.range(addr, 1))),
                 ..Effect::default()
             };
         };
-        let span = self.extent(start.start, &first);
-        self.release_where(span, entered, |piece| piece.backing == first.backing);
+        self.release_where(span, event.entered, |piece| piece.backing == first.backing);
         Effect {
             concerned: span.len(),
             ..Effect::default()
         }
+    }
+
+    /// The segment or ring that starts at an address, for a call entered at `entered`.
+    pub(super) fn segment(&self, addr: Addr, entered: Nanos) -> Option<(Span, Piece)> {
+        let start = self.range(addr, 1);
+        let first = self
+            .map
+            .at(start.start)
+            .map(|(_, piece)| *piece)
+            .filter(|piece| concerns(entered, piece))
+            .or_else(|| self.outstanding.find(start, entered, |_| true))
+            .filter(|piece| matches!(piece.backing, Backing::File { .. }))?;
+        Some((self.extent(start.start, &first), first))
     }
 
     /// How far the mapping reaches that starts with a piece: as far as its call said, and

@@ -14,8 +14,8 @@ use crate::{
 };
 
 // include/uapi/linux/mman.h
-const FIXED: u64 = 2;
-const DONTUNMAP: u64 = 4;
+pub(super) const FIXED: u64 = 2;
+pub(super) const DONTUNMAP: u64 = 4;
 
 /// One call: what it is about and what it leaves.
 #[derive(Clone, Copy)]

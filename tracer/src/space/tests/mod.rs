@@ -6,6 +6,7 @@ mod kernel;
 mod moves;
 mod ops;
 mod order;
+mod racing;
 mod scenarios;
 mod serial;
 mod sites;
