@@ -15,3 +15,4 @@ pub mod space;
 pub mod track;
 pub mod units;
 pub mod view;
+pub mod world;

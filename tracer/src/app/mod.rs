@@ -22,8 +22,12 @@ use crate::{
     host::kernel::{Capability, missing},
     probe::ProbeError,
     report::Report,
-    session::{self, Observed, Outcome, Wishes},
+    session::{self, Observed},
     view::{self, Style},
+    world::{
+        self, Outcome,
+        live::{Live, Wishes},
+    },
 };
 
 /// What a run needs to be allowed to do.
@@ -67,29 +71,24 @@ fn observe(trace: &Trace) -> Result<(), (Exit, anyhow::Error)> {
     check_capabilities()?;
     // Before anything runs: an output that cannot be written would be found out too late.
     let destination = Destination::open(&trace.output).map_err(|error| (Exit::Failed, error))?;
-    let (pids, command) = match &trace.subject {
-        Subject::Running(pids) => (pids.clone(), None),
+    let subject = match &trace.subject {
+        Subject::Running(pids) => world::Subject::Running(pids.clone()),
         Subject::Command { program, args } => {
             let words = std::iter::once(program).chain(args).cloned();
-            (Vec::new(), Some(words.collect()))
+            world::Subject::Command(words.collect())
         }
     };
     let wishes = Wishes {
-        pids,
-        command,
+        subject,
         follow: trace.follow,
         duration: trace.duration,
         ring: trace.ring_size,
     };
     let mut screen = Screen::new(trace, style(trace.color, &io::stdout()));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the asynchronous runtime")
-        .map_err(|error| (Exit::Failed, error))?;
-    let outcome = runtime.block_on(session::run(wishes, &mut screen));
+    let live = Live::open(wishes).map_err(exit_of)?;
+    let outcome = session::run(live, &mut screen);
     screen.clear();
-    let Observed { report, probes } = outcome.map_err(exit_of)?;
+    let Observed { report, world } = outcome.map_err(exit_of)?;
     if report.processes.is_empty() {
         let why = report.notes.join("; ");
         let error = anyhow::anyhow!("no process could be observed to its end. {why}");
@@ -106,7 +105,7 @@ fn observe(trace: &Trace) -> Result<(), (Exit, anyhow::Error)> {
         .write(&document)
         .map_err(|error| (Exit::Failed, error))?;
     screen.detaching();
-    drop(probes);
+    drop(world);
     screen.clear();
     Ok(())
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     event::Syscall,
-    host::{btf::Btf, kernel::Release, kernel::page_size, tracefs},
+    host::{btf::Btf, kernel::Release, tracefs},
     units::{Bytes, Pid},
 };
 
@@ -150,7 +150,7 @@ impl Probes {
             .map_err(|error| refused("loading the probes' maps", &error))?;
         let targets = take(&mut ebpf, "TARGETS", HashMap::try_from)?;
         let counters = Counters::new(take(&mut ebpf, "LOST", PerCpuArray::try_from)?);
-        let ring = Ring::new(take(&mut ebpf, "EVENTS", RingBuf::try_from)?, page_size());
+        let ring = Ring::new(take(&mut ebpf, "EVENTS", RingBuf::try_from)?);
         let mut probes = Self {
             ebpf,
             targets,
