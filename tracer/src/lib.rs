@@ -9,6 +9,7 @@ pub mod cli;
 pub mod event;
 pub mod host;
 pub mod probe;
+pub mod recording;
 pub mod report;
 pub mod session;
 pub mod space;

@@ -28,7 +28,7 @@ const MOST_STRING_DATA: u64 = 64 << 20;
 const MOST_TELLING: usize = 64;
 
 /// What a file says.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct ElfFacts {
     /// Functions it defines that tell of an allocator.
     pub telling_symbols: Vec<String>,

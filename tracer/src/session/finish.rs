@@ -17,7 +17,7 @@ use crate::{
 /// of the process under its lock, about a second for this much.
 const MOST_RESIDENT: Bytes = Bytes(256 << 30);
 
-impl<W: World> Session<W> {
+impl<W: World> Session<'_, W> {
     /// Ends the observation of a process and keeps its report.
     pub(super) fn finish(&mut self, pid: Pid, ending: Ending) {
         let verified = match ending {
@@ -46,7 +46,7 @@ impl<W: World> Session<W> {
         let Some(tracked) = self.spaces.get(&process.space) else {
             return;
         };
-        let outside = (&mut self.world, &mut self.elf);
+        let outside = (&mut *self.world, &mut self.elf);
         let report = report(&process, tracked, ending, verified, lost, outside);
         self.ended.push((process.order, report));
         self.leave(process.space);

@@ -11,7 +11,7 @@ mod process;
 mod readings;
 mod run;
 
-pub use run::{Audience, Observed, run};
+pub use run::{Audience, run};
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -32,8 +32,8 @@ const EVENTS_PER_TURN: usize = 1 << 16;
 const MOST_ENDED: usize = 1000;
 
 /// A run under way.
-pub struct Session<W> {
-    world: W,
+pub struct Session<'w, W> {
+    world: &'w mut W,
     page: PageSize,
     started: Nanos,
     processes: BTreeMap<Pid, Process>,
@@ -50,8 +50,8 @@ pub struct Session<W> {
     elf: facts::ElfCache,
 }
 
-impl<W: World> Session<W> {
-    fn new(mut world: W) -> Self {
+impl<'w, W: World> Session<'w, W> {
+    fn new(world: &'w mut W) -> Self {
         Self {
             notes: world.notes(),
             page: world.page_size(),
@@ -78,7 +78,7 @@ impl<W: World> Session<W> {
         let tracked = Tracked::unread(self.page, Provenance::PreExisting);
         let space = self.add_space(tracked);
         let memory = self.world.memory(pid)?;
-        let process = Process::running(&mut self.world, pid, space, memory);
+        let process = Process::running(self.world, pid, space, memory);
         self.observe(process);
         Ok(())
     }
@@ -191,7 +191,7 @@ impl<W: World> Session<W> {
             return;
         };
         let left = std::mem::replace(&mut process.space, space);
-        process.executed(&mut self.world, event, comm);
+        process.executed(self.world, event, comm);
         let pid = event.pid;
         self.leave(left);
         if self.world.is_32_bit(pid) {

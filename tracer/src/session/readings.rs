@@ -8,7 +8,7 @@ const TRIES: usize = 6;
 /// Turns to wait at most before names are looked for again.
 const LONGEST_NAME_WAIT: u32 = 64;
 
-impl<W: World> Session<W> {
+impl<W: World> Session<'_, W> {
     /// Reads the map of every process whose model waits for it.
     pub(super) fn read_where_wanted(&mut self, show: &mut dyn FnMut(&Event)) {
         let waiting: Vec<Pid> = self
@@ -87,7 +87,7 @@ impl<W: World> Session<W> {
         for process in self.processes.values() {
             if let Some(tracked) = self.spaces.get(&process.space) {
                 let (space, program) = (tracked.space(), &process.target.exe);
-                facts::gather(space, process.pid, program, &mut self.world, &mut self.elf);
+                facts::gather(space, process.pid, program, self.world, &mut self.elf);
             }
         }
     }

@@ -16,14 +16,6 @@ const TURNS_PER_SAMPLE: u32 = 5;
 /// Turns between two status lines.
 const TURNS_PER_STATUS: u32 = 12;
 
-/// A run that is over.
-pub struct Observed<W> {
-    /// What came of it.
-    pub report: Report,
-    /// What was observed, of which nothing more is asked.
-    pub world: W,
-}
-
 /// What is shown while a run goes on.
 pub trait Audience {
     /// An event was taken from the ring; `started` is when the run began.
@@ -41,7 +33,7 @@ pub trait Audience {
 ///
 /// # Errors
 /// See [`Outcome`].
-pub fn run<W: World>(world: W, audience: &mut dyn Audience) -> Result<Observed<W>, Outcome> {
+pub fn run(world: &mut impl World, audience: &mut dyn Audience) -> Result<Report, Outcome> {
     let mut session = Session::new(world);
     let started = session.started;
     audience.attached(&session.notes, &session.world.details());
@@ -95,9 +87,9 @@ pub fn run<W: World>(world: W, audience: &mut dyn Audience) -> Result<Observed<W
     Ok(session.conclude())
 }
 
-impl<W: World> Session<W> {
+impl<W: World> Session<'_, W> {
     /// Ends the observation of all processes.
-    fn conclude(mut self) -> Observed<W> {
+    fn conclude(mut self) -> Report {
         while self.drain(&mut |_| {}) {}
         self.check_losses();
         let living: Vec<Pid> = self.processes.keys().copied().collect();
@@ -120,10 +112,7 @@ impl<W: World> Session<W> {
         notes.extend(self.world.closing_notes());
         self.ended.sort_by_key(|(order, _)| *order);
         let processes = self.ended.into_iter().map(|(_, report)| report).collect();
-        Observed {
-            report: Report { processes, notes },
-            world: self.world,
-        }
+        Report { processes, notes }
     }
 
     /// Starts the command; its first map is read before its first instruction.
@@ -137,7 +126,7 @@ impl<W: World> Session<W> {
     }
 }
 
-fn status(session: &mut Session<impl World>, rate: &mut Rate) -> Status {
+fn status(session: &mut Session<'_, impl World>, rate: &mut Rate) -> Status {
     let (vm_size, rss, retained) = session.totals();
     let now = session.world.now();
     Status {

@@ -27,6 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("probe",     &["host", "event", "units"]),
     ("world",     &["probe", "host", "report", "attribute", "space", "event", "units"]),
     ("session",   &["world", "track", "view", "report", "attribute", "space", "event", "units"]),
+    ("recording", &["world", "report", "attribute", "space", "event", "units"]),
     ("cli",       &["units"]),
     ("app",       ALL),
     ("lib",       ALL),
