@@ -128,3 +128,27 @@ impl fmt::Display for WrongHeader {
 }
 
 impl Error for WrongHeader {}
+
+#[cfg(test)]
+mod tests {
+    use tracer_ebpf::{
+        CallRecord, FileRecord, NamingRecord, PlacingRecord, RangesRecord, TaskRecord,
+    };
+
+    use super::*;
+
+    /// Recordings of one version must have one layout: if this fails, `WIRE_VERSION` goes up
+    /// and the recordings under `tests/` are made anew.
+    #[test]
+    fn a_version_has_one_layout() {
+        let sizes = [
+            size_of::<CallRecord>(),
+            size_of::<PlacingRecord>(),
+            size_of::<FileRecord>(),
+            size_of::<NamingRecord>(),
+            size_of::<RangesRecord>(),
+            size_of::<TaskRecord>(),
+        ];
+        assert_eq!((WIRE_VERSION, sizes), (1, [192, 328, 1376, 272, 712, 216]));
+    }
+}

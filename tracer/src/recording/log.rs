@@ -180,6 +180,8 @@ impl<S: Store> Log<S> {
             .cut(0)
             .and_then(|()| self.write_raw(&frame::preamble()));
         if let Err(error) = begun {
+            let _ = self.store.cut(0);
+            self.kept.size = Bytes(0);
             self.kept.stopped = Some(WhyStopped::Failed(error.to_string()));
             return;
         }

@@ -9,12 +9,14 @@ mod frame;
 mod header;
 mod item;
 mod log;
+mod mend;
 mod read;
 mod record;
 mod replay;
 
 pub use header::{Header, WrongHeader};
 pub use log::{Kept, Limit, Store, WhyStopped};
+pub use mend::mended;
 pub use read::{Damage, Ending, NoRecording};
 pub use record::Recorder;
 pub use replay::Replay;

@@ -11,7 +11,7 @@ mod process;
 mod readings;
 mod run;
 
-pub use run::{Audience, run};
+pub use run::{Audience, Silence, run};
 
 use std::collections::{BTreeMap, HashMap};
 

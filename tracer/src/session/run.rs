@@ -29,6 +29,22 @@ pub trait Audience {
     fn listens(&self) -> bool;
 }
 
+/// Nobody, who listens to the end.
+#[derive(Clone, Copy, Debug)]
+pub struct Silence;
+
+impl Audience for Silence {
+    fn event(&mut self, _event: &Event, _started: Nanos) {}
+
+    fn attached(&mut self, _notes: &[String], _details: &[String]) {}
+
+    fn status(&mut self, _status: &Status) {}
+
+    fn listens(&self) -> bool {
+        true
+    }
+}
+
 /// Observes until the world ends the run or all targets have ended, and reports.
 ///
 /// # Errors
