@@ -294,6 +294,7 @@ fn at_its_limit_recording_stops_and_observing_goes_on() {
             .any(|note| note.contains("reached its limit")),
         "{report:?}"
     );
+    assert_eq!(kept.records, records(&file.0.borrow()).len() as u64);
     let (replayed, ending) = explained(&file.0.borrow());
     assert_eq!(ending, Ending::Stopped(WhyStopped::Limit(limit)));
     assert!(

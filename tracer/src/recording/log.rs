@@ -86,6 +86,8 @@ pub struct Log<S> {
     store: S,
     sum: Sum,
     batch: Vec<u8>,
+    /// Records in it.
+    in_batch: u64,
     limit: u64,
     kept: Kept,
 }
@@ -97,6 +99,7 @@ impl<S: Store> Log<S> {
             store,
             sum: Sum::default(),
             batch: Vec::with_capacity(2 * FULL),
+            in_batch: 0,
             limit: limit.0.0,
             kept: Kept {
                 records: 0,
@@ -121,7 +124,7 @@ impl<S: Store> Log<S> {
     /// A record of the ring. Costs one copy.
     pub fn record(&mut self, bytes: &[u8]) {
         if self.kept.stopped.is_none() {
-            self.kept.records += 1;
+            self.in_batch += 1;
             self.put(Item::Record(bytes));
         }
     }
@@ -148,11 +151,15 @@ impl<S: Store> Log<S> {
             return;
         }
         let batch = std::mem::take(&mut self.batch);
+        let records = std::mem::take(&mut self.in_batch);
         let needed = (HEAD + batch.len() + TAIL) as u64;
         if self.kept.size.0 + needed + RESERVE > self.limit {
             self.stop(WhyStopped::Limit(Bytes(self.limit)));
         } else {
             self.write_or_stop(Kind::Items, &batch);
+            if self.kept.stopped.is_none() {
+                self.kept.records += records;
+            }
         }
         self.batch = batch;
         self.batch.clear();

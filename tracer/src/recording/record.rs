@@ -142,12 +142,12 @@ impl<W: World, S: Store> World for Recorder<W, S> {
         // Now, so that what fails is known before the report is written.
         self.log.flush();
         notes.extend(self.log.stopped().map(|why| match why {
-            WhyStopped::Limit(limit) => format!(
-                "the recording reached its limit of {limit}: it ends before this report does"
-            ),
-            WhyStopped::Failed(why) => format!(
-                "the recording could not be written: {why}; it ends before this report does"
-            ),
+            WhyStopped::Limit(limit) => {
+                format!("the recording reached its limit of {limit}: what came later is not in it")
+            }
+            WhyStopped::Failed(why) => {
+                format!("the recording could not be written: {why}; what came later is not in it")
+            }
         }));
         notes
     }
