@@ -2,7 +2,8 @@
 //! does more than to end it early.
 //!
 //! The files are in `tests/recordings/`: `*.trace` with the report expected of each beside it
-//! (`TRACER_BLESS=1` writes what is given now), and in `hostile/` what a fuzzer found.
+//! (`TRACER_BLESS=1` writes what is given now), and in `hostile/` what a fuzzer made,
+//! each with a way through the code of its own.
 
 use std::{
     fs, io,
@@ -139,7 +140,9 @@ fn every_recording_gives_its_report() {
 
 #[test]
 fn what_a_fuzzer_found_is_borne() {
-    for path in files(&folder().join("hostile"), "trace") {
+    let found = files(&folder().join("hostile"), "trace");
+    assert!(!found.is_empty());
+    for path in found {
         let bytes = fs::read(&path).expect("readable");
         for bytes in [mended(&bytes), bytes] {
             if let Ok(mut replay) = Replay::open(bytes.as_slice()) {

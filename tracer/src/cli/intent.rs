@@ -146,6 +146,8 @@ pub enum Conflict {
     NoSubject,
     /// Both.
     TwoSubjects,
+    /// The summary would take the recording's place.
+    OneFile,
 }
 
 impl TryFrom<Args> for Intent {
@@ -156,6 +158,9 @@ impl TryFrom<Args> for Intent {
             return Ok(Self::Generate(paper));
         }
         match args.task {
+            None if args.record.is_some() && args.record == args.view.output => {
+                Err(Conflict::OneFile)
+            }
             None => Ok(Self::Trace(Trace {
                 run: Run::try_from(args.run)?,
                 view: View::from(args.view),
@@ -254,6 +259,10 @@ impl Conflict {
             Self::TwoSubjects => (
                 ErrorKind::ArgumentConflict,
                 "two things to trace: give either --pid or a command after --, not both",
+            ),
+            Self::OneFile => (
+                ErrorKind::ArgumentConflict,
+                "one file for the summary and the recording: give --output and --record a file each",
             ),
         };
         clap::Error::raw(kind, text)

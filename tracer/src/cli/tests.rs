@@ -148,6 +148,11 @@ fn what_makes_no_sense_is_refused_in_a_sentence() {
             "error: nothing to trace: give a running process with --pid, or a command after --",
         ),
         (
+            "tracer -p 1 --record x -o x",
+            "error: one file for the summary and the recording: \
+             give --output and --record a file each",
+        ),
+        (
             "tracer record -p 1",
             "error: the following required arguments were not provided:",
         ),
