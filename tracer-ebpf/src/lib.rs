@@ -8,6 +8,9 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+/// The number of these layouts and of what their fields mean. Recordings keep records as they
+/// are and name it: it goes up with every change of either.
+pub const WIRE_VERSION: u32 = 1;
 /// Words copied from the top of the user's stack when a call makes or moves a
 /// mapping: enough to find the return address behind libc's `mmap` and `sbrk`.
 pub const STACK_WORDS: usize = 16;

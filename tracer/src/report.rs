@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     attribute::{Owner, evidence::Trend, explanation::Explanation},
@@ -53,7 +53,7 @@ pub struct ProcessReport {
 }
 
 /// Who was observed.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Target {
     /// Its process id.
     pub pid: Pid,

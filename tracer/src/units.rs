@@ -3,19 +3,23 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A virtual address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Addr(pub u64);
 
 /// A size in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Bytes(pub u64);
 
 /// A process: the kernel's tgid, in the initial pid namespace.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Pid(pub u32);
 
@@ -29,7 +33,9 @@ pub struct Tid(pub u32);
 pub struct MmId(pub u64);
 
 /// A moment: nanoseconds of `CLOCK_MONOTONIC`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Nanos(pub u64);
 
@@ -38,7 +44,10 @@ pub struct Nanos(pub u64);
 pub struct PageSize(pub u64);
 
 /// A half-open range of addresses, `start <= end`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(try_from = "(Addr, Addr)", into = "(Addr, Addr)")]
 pub struct Span {
     /// First byte.
     pub start: Addr,
@@ -159,6 +168,35 @@ impl fmt::Display for Addr {
 impl Serialize for Addr {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Addr {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let digits = text.strip_prefix("0x");
+        let digits = digits.ok_or_else(|| de::Error::custom("an address begins with 0x"))?;
+        u64::from_str_radix(digits, 16)
+            .map(Self)
+            .map_err(de::Error::custom)
+    }
+}
+
+impl From<Span> for (Addr, Addr) {
+    fn from(span: Span) -> Self {
+        (span.start, span.end)
+    }
+}
+
+impl TryFrom<(Addr, Addr)> for Span {
+    type Error = &'static str;
+
+    fn try_from((start, end): (Addr, Addr)) -> Result<Self, Self::Error> {
+        if start <= end {
+            Ok(Self { start, end })
+        } else {
+            Err("a range begins before it ends")
+        }
     }
 }
 

@@ -2,8 +2,12 @@
 //!
 //! Only here do arguments, a run and views meet, and only here is anything written.
 
+mod observe;
 mod output;
+mod record_file;
+mod replay;
 mod screen;
+mod show;
 
 use std::{
     ffi::OsString,
@@ -11,135 +15,59 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use output::Destination;
-use screen::Screen;
 
 use crate::{
-    cli::{
-        self, Exit, Intent,
-        intent::{Capture, Color, Format, Output, Subject, Trace, Verbosity},
-    },
-    host::kernel::{Capability, missing},
-    probe::{CaptureWish, ProbeError},
+    cli::{self, Exit, Intent, intent::Color},
+    probe::ProbeError,
     report::Report,
-    session::{self, Observed, Outcome, Wishes},
-    view::{self, Style},
+    view::Style,
+    world::Outcome,
 };
 
-/// What a run needs to be allowed to do.
-const NEEDED: [Capability; 3] = [Capability::BPF, Capability::PERFMON, Capability::SYS_PTRACE];
+/// Why the program does not end with [`Exit::Done`], and with what instead.
+type Failure = (Exit, anyhow::Error);
 
 /// Runs the program with these arguments, its name first.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
-    match cli::parse(args) {
+    let done = match cli::parse(args) {
         Ok(Intent::Generate(paper)) => write_paper(paper),
-        Ok(Intent::Trace(trace)) => match observe(&trace) {
-            Ok(()) => Exit::Done,
-            Err((exit, error)) => {
-                eprintln!("tracer: {error:#}");
-                exit
-            }
-        },
+        Ok(Intent::Trace(trace)) => observe::trace(&trace),
+        Ok(Intent::Record(record)) => observe::record(&record),
+        Ok(Intent::Report(report)) => replay::report(&report),
         Err(error) => {
             // Nothing is left to tell if standard error is closed.
             let _ = error.print();
-            if error.exit_code() == 0 {
+            return if error.exit_code() == 0 {
                 Exit::Done
             } else {
                 Exit::Usage
-            }
+            };
         }
-    }
-}
-
-fn write_paper(paper: cli::generate::Paper) -> Exit {
-    match cli::generate::write(paper, &mut io::stdout().lock()) {
+    };
+    match done {
         Ok(()) => Exit::Done,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
-        Err(error) => {
-            eprintln!("tracer: cannot write to standard output: {error}");
-            Exit::Failed
+        Err((exit, error)) => {
+            eprintln!("tracer: {error:#}");
+            exit
         }
     }
 }
 
-fn observe(trace: &Trace) -> Result<(), (Exit, anyhow::Error)> {
-    check_capabilities()?;
-    // Before anything runs: an output that cannot be written would be found out too late.
-    let destination = Destination::open(&trace.output).map_err(|error| (Exit::Failed, error))?;
-    let (pids, command) = match &trace.subject {
-        Subject::Running(pids) => (pids.clone(), None),
-        Subject::Command { program, args } => {
-            let words = std::iter::once(program).chain(args).cloned();
-            (Vec::new(), Some(words.collect()))
-        }
-    };
-    let wishes = Wishes {
-        pids,
-        command,
-        follow: trace.follow,
-        duration: trace.duration,
-        ring: trace.ring_size,
-        capture: match trace.capture {
-            Capture::Auto => CaptureWish::Best,
-            Capture::Tracepoints => CaptureWish::Tracepoints,
-            Capture::Trampolines => CaptureWish::Trampolines,
-        },
-    };
-    let mut screen = Screen::new(trace, style(trace.color, &io::stdout()));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the asynchronous runtime")
-        .map_err(|error| (Exit::Failed, error))?;
-    let outcome = runtime.block_on(session::run(wishes, &mut screen));
-    screen.clear();
-    let Observed { report, probes } = outcome.map_err(exit_of)?;
-    if report.processes.is_empty() {
-        let why = report.notes.join("; ");
-        let error = anyhow::anyhow!("no process could be observed to its end. {why}");
-        return Err((Exit::NoTarget, error));
+fn write_paper(paper: cli::generate::Paper) -> Result<(), Failure> {
+    match cli::generate::write(paper, &mut io::stdout().lock()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(failed(
+            anyhow::Error::new(error).context("cannot write to standard output"),
+        )),
     }
-    let style = style(trace.color, &io::stdout());
-    let style = if destination.is_file() {
-        Style::new(false, Style::WIDEST)
-    } else {
-        style
-    };
-    let document = render(&report, trace, style).map_err(|error| (Exit::Failed, error))?;
-    destination
-        .write(&document)
-        .map_err(|error| (Exit::Failed, error))?;
-    screen.detaching();
-    drop(probes);
-    screen.clear();
-    Ok(())
 }
 
-fn check_capabilities() -> Result<(), (Exit, anyhow::Error)> {
-    let status = procfs::process::Process::myself().and_then(|process| process.status());
-    // Where that cannot be read the kernel will say itself what it refuses.
-    let Ok(status) = status else {
-        return Ok(());
-    };
-    let lacking = missing(status.capeff, &NEEDED);
-    if lacking.is_empty() {
-        return Ok(());
-    }
-    let names: Vec<_> = lacking.iter().map(|capability| capability.name).collect();
-    let error = anyhow::anyhow!(
-        "not permitted: {} missing. Run it with sudo, or once `sudo setcap \
-         cap_bpf,cap_perfmon,cap_sys_ptrace+ep {}`",
-        names.join(", "),
-        std::env::current_exe().map_or_else(
-            |_| "$(which tracer)".to_owned(),
-            |path| path.display().to_string()
-        )
-    );
-    Err((Exit::NotPermitted, error))
+const fn failed(error: anyhow::Error) -> Failure {
+    (Exit::Failed, error)
 }
 
-fn exit_of(outcome: Outcome) -> (Exit, anyhow::Error) {
+fn exit_of(outcome: Outcome) -> Failure {
     match outcome {
         Outcome::NoTarget(error) => (Exit::NoTarget, error),
         Outcome::Failed(error) => (Exit::Failed, error),
@@ -153,27 +81,14 @@ fn exit_of(outcome: Outcome) -> (Exit, anyhow::Error) {
     }
 }
 
-fn render(report: &Report, trace: &Trace, style: Style) -> Result<Vec<u8>> {
-    match trace.format {
-        Format::Json => {
-            let layout = if trace.events && trace.output == Output::Standard {
-                view::json::Layout::Line
-            } else {
-                view::json::Layout::Pretty
-            };
-            let mut document = Vec::new();
-            view::json::write(report, layout, &mut document).context("cannot make JSON")?;
-            Ok(document)
-        }
-        Format::Text => {
-            let detail = if trace.verbosity >= Verbosity::Verbose {
-                view::text::Detail::Everything
-            } else {
-                view::text::Detail::Summary
-            };
-            Ok(view::text::render(report, style, detail).into_bytes())
-        }
+/// A run without a process is none.
+fn refuse_empty(report: &Report) -> Result<(), Failure> {
+    if !report.processes.is_empty() {
+        return Ok(());
     }
+    let why = report.notes.join("; ");
+    let error = anyhow::anyhow!("no process could be observed to its end. {why}");
+    Err((Exit::NoTarget, error))
 }
 
 /// The style for a stream, whose width is the terminal's if it is one.

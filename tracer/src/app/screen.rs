@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use super::{is_watched, write_out};
 use crate::{
-    cli::intent::{Format, Subject, Trace, Verbosity},
+    cli::intent::{Format, Subject, Verbosity, View},
     event::Event,
     session::Audience,
     units::Nanos,
@@ -18,7 +18,8 @@ use crate::{
 pub struct Screen {
     events: Option<Format>,
     verbosity: Verbosity,
-    subject: String,
+    /// What is going on and how to end it; empty if there is nothing to end.
+    invites: String,
     style: Style,
     shows_status: bool,
     has_status: bool,
@@ -26,8 +27,24 @@ pub struct Screen {
 }
 
 impl Screen {
-    pub fn new(trace: &Trace, style: Style) -> Self {
-        let subject = match &trace.subject {
+    /// Of a run that is explained at its end.
+    pub fn live(subject: &Subject, view: &View, style: Style) -> Self {
+        Self {
+            events: view.events.then_some(view.format),
+            shows_status: !view.events && view.verbosity >= Verbosity::Normal && is_watched(),
+            ..Self::recording(subject, view.verbosity, style)
+        }
+        .explaining()
+    }
+
+    fn explaining(mut self) -> Self {
+        self.invites.push_str(" and explains");
+        self
+    }
+
+    /// Of a run that is recorded only.
+    pub fn recording(subject: &Subject, verbosity: Verbosity, style: Style) -> Self {
+        let subject = match subject {
             Subject::Running(pids) => {
                 let pids: Vec<_> = pids.iter().map(ToString::to_string).collect();
                 format!("process {}", pids.join(", "))
@@ -35,11 +52,24 @@ impl Screen {
             Subject::Command { program, .. } => format!("`{}`", program.to_string_lossy()),
         };
         Self {
-            events: trace.events.then_some(trace.format),
-            verbosity: trace.verbosity,
-            subject,
+            events: None,
+            verbosity,
+            invites: format!("observing {subject}; Ctrl-C ends it"),
             style,
-            shows_status: !trace.events && trace.verbosity >= Verbosity::Normal && is_watched(),
+            shows_status: verbosity >= Verbosity::Normal && is_watched(),
+            has_status: false,
+            listens: true,
+        }
+    }
+
+    /// Of a run that is over.
+    pub fn replay(view: &View, style: Style) -> Self {
+        Self {
+            events: view.events.then_some(view.format),
+            verbosity: view.verbosity,
+            invites: String::new(),
+            style,
+            shows_status: false,
             has_status: false,
             listens: true,
         }
@@ -90,11 +120,8 @@ impl Audience for Screen {
             for note in notes {
                 say(&format!("tracer: {note}\n"));
             }
-            if is_watched() {
-                say(&format!(
-                    "tracer: observing {}; Ctrl-C ends it and explains\n",
-                    self.subject
-                ));
+            if is_watched() && !self.invites.is_empty() {
+                say(&format!("tracer: {}\n", self.invites));
             }
         }
     }

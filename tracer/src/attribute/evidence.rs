@@ -81,7 +81,7 @@ pub struct Module {
 }
 
 /// Settings that govern how allocators keep memory.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Settings {
     /// Environment variables that an allocator obeys, from `/proc/<pid>/environ`:
     /// `MALLOC_*`, `_RJEM_MALLOC_CONF`, `GLIBC_TUNABLES`, `MIMALLOC_*`, `TCMALLOC_*`, …
@@ -93,7 +93,7 @@ pub struct Settings {
 }
 
 /// What is in memory of one VMA, as `/proc/<pid>/smaps` says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Resident {
     /// The VMA.
     pub span: Span,
@@ -112,7 +112,7 @@ pub struct Resident {
 /// glibc's main heap, chunk by chunk, read from the process' memory.
 ///
 /// Chunk headers are those of glibc's `malloc/malloc.c` (`struct malloc_chunk`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct HeapWalk {
     /// The heap: `start_brk` to `brk`.
     pub span: Span,
@@ -128,7 +128,7 @@ pub struct HeapWalk {
 }
 
 /// A chunk that keeps the heap from shrinking.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Pin {
     /// Its address.
     pub addr: Addr,

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Parser, ValueEnum, ValueHint};
+use clap::{ArgAction, Parser, Subcommand, ValueEnum, ValueHint};
 
 use super::{generate::Paper, help, values};
 
@@ -16,11 +16,92 @@ use super::{generate::Paper, help, values};
 #[command(
     name = "tracer",
     version,
-    override_usage = "tracer [OPTIONS] --pid <PID>\n       tracer [OPTIONS] -- <CMD> [ARGS]...",
+    override_usage = "tracer [OPTIONS] --pid <PID>\n       tracer [OPTIONS] -- <CMD> [ARGS]...\n       \
+                      tracer <COMMAND>",
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
     after_help = help::SHORT,
     after_long_help = help::long(),
 )]
 pub struct Args {
+    /// Something else than to trace and explain.
+    #[command(subcommand)]
+    pub task: Option<Task>,
+
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    #[command(flatten)]
+    pub view: ViewArgs,
+
+    /// Record the run to this file too, for `tracer report`
+    ///
+    /// See `tracer record --help`.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = values::recording)]
+    pub record: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub limit: LimitArgs,
+
+    /// Print the man page or shell completions
+    #[arg(long, value_name = "WHAT", hide = true, exclusive = true)]
+    pub generate: Option<Paper>,
+}
+
+/// What can be done besides.
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    /// Trace and record now, explain later
+    ///
+    /// Writes all that a report needs to a file: each call, and what was read of the
+    /// processes, their maps and their object files. `tracer report` makes the report from
+    /// it, on any machine of the same architecture and without privileges. The file holds
+    /// what such a report may show, and the top of the stack at each call that maps memory:
+    /// only its owner may read it.
+    #[command(
+        override_usage = "tracer record [OPTIONS] --output <FILE> --pid <PID>\n       \
+                                tracer record [OPTIONS] --output <FILE> -- <CMD> [ARGS]..."
+    )]
+    Record(RecordArgs),
+    /// Explain a recorded run
+    ///
+    /// Gives the report that tracing gave, or would have given. Of a file that is cut short
+    /// or damaged it reports what comes before the damage, says so, and ends with exit code
+    /// 6.
+    Report(ReportArgs),
+}
+
+/// `tracer record`.
+#[derive(Debug, clap::Args)]
+pub struct RecordArgs {
+    /// Record to this file; one that exists is overwritten
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = values::recording)]
+    pub output: PathBuf,
+
+    #[command(flatten)]
+    pub limit: LimitArgs,
+
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    #[command(flatten)]
+    pub say: SayArgs,
+}
+
+/// `tracer report`.
+#[derive(Debug, clap::Args)]
+pub struct ReportArgs {
+    /// The recording; "-" reads it from standard input
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+
+    #[command(flatten)]
+    pub view: ViewArgs,
+}
+
+/// Whom to trace, and how.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
     /// Trace this running process; give it again or a comma list for several
     #[arg(short, long = "pid", value_name = "PID", value_delimiter = ',')]
     #[arg(value_parser = values::pid)]
@@ -38,6 +119,27 @@ pub struct Args {
     #[arg(short, long, value_name = "TIME", value_parser = values::duration)]
     pub duration: Option<Duration>,
 
+    /// Do not trace the processes that a traced process makes
+    #[arg(long)]
+    pub no_follow: bool,
+
+    /// Memory for events on their way from the kernel, in MiB, a power of two
+    ///
+    /// If the summary reports lost events, try a larger one.
+    #[arg(long, value_name = "MIB", default_value = "8", value_parser = values::ring_size)]
+    pub ring_size: u32,
+
+    /// Where the kernel is tapped; auto: by trampolines if it allows them
+    ///
+    /// Trampolines (fentry, fexit) cost other system calls of the machine nothing; the
+    /// tracepoints of system calls work on every kernel. `-vv` says which it is.
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    pub capture: Capture,
+}
+
+/// How to show a report.
+#[derive(Debug, clap::Args)]
+pub struct ViewArgs {
     /// Print each call as it happens, before the summary
     ///
     /// One line a call on standard output; as JSON Lines with --format json.
@@ -54,10 +156,13 @@ pub struct Args {
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
 
-    /// Do not trace the processes that a traced process makes
-    #[arg(long)]
-    pub no_follow: bool,
+    #[command(flatten)]
+    pub say: SayArgs,
+}
 
+/// What to say besides.
+#[derive(Debug, clap::Args)]
+pub struct SayArgs {
     /// Show the calls and the final map too; twice: what tracer itself does
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
@@ -66,26 +171,17 @@ pub struct Args {
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
 
-    /// Memory for events on their way from the kernel, in MiB, a power of two
-    ///
-    /// If the summary reports lost events, try a larger one.
-    #[arg(long, value_name = "MIB", default_value = "8", value_parser = values::ring_size)]
-    pub ring_size: u32,
-
-    /// Where the kernel is tapped; auto: by trampolines if it allows them
-    ///
-    /// Trampolines (fentry, fexit) cost other system calls of the machine nothing; the
-    /// tracepoints of system calls work on every kernel. `-vv` says which it is.
-    #[arg(long, value_name = "HOW", default_value = "auto")]
-    pub capture: Capture,
-
     /// When to use colours; auto: on a terminal, unless NO_COLOR is set
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
+}
 
-    /// Print the man page or shell completions
-    #[arg(long, value_name = "WHAT", hide = true, exclusive = true)]
-    pub generate: Option<Paper>,
+/// How much to record.
+#[derive(Debug, clap::Args)]
+pub struct LimitArgs {
+    /// Record at most this much, in MiB; tracing goes on beyond
+    #[arg(long, value_name = "MIB", default_value = "1024", value_parser = values::record_size)]
+    pub record_size: u32,
 }
 
 /// How the summary and the events are written.

@@ -17,17 +17,23 @@ pub enum Exit {
     NoTarget,
     /// The kernel or this build lacks what is needed.
     Unsupported,
+    /// A recording is damaged; what comes before the damage was reported.
+    Damaged,
+    /// A file is no recording that this build can read.
+    NoRecording,
 }
 
 impl Exit {
     /// All of them, in order of their codes.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Done,
         Self::Failed,
         Self::Usage,
         Self::NotPermitted,
         Self::NoTarget,
         Self::Unsupported,
+        Self::Damaged,
+        Self::NoRecording,
     ];
 
     /// The code, as the shell sees it.
@@ -40,6 +46,8 @@ impl Exit {
             Self::NotPermitted => 3,
             Self::NoTarget => 4,
             Self::Unsupported => 5,
+            Self::Damaged => 6,
+            Self::NoRecording => 7,
         }
     }
 
@@ -51,7 +59,9 @@ impl Exit {
                 "the summary was written, whether Ctrl-C, SIGTERM, --duration or the end of the \
                  process ended the run"
             }
-            Self::Failed => "something failed while running, such as writing the output",
+            Self::Failed => {
+                "something failed while running, such as writing the summary or the recording"
+            }
             Self::Usage => "the arguments make no sense",
             Self::NotPermitted => "not permitted: a capability is missing (try sudo)",
             Self::NoTarget => {
@@ -59,6 +69,14 @@ impl Exit {
                  process, or the command could not be started"
             }
             Self::Unsupported => "this kernel or this build of tracer lacks what is needed",
+            Self::Damaged => {
+                "the recording is cut short or damaged, the summary is of what comes before the \
+                 damage"
+            }
+            Self::NoRecording => {
+                "the file is no recording, or one that only another version of tracer can read: \
+                 there is no summary"
+            }
         }
     }
 }
@@ -76,6 +94,6 @@ mod tests {
     #[test]
     fn codes_count_up() {
         let codes = Exit::ALL.map(Exit::code);
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7]);
     }
 }

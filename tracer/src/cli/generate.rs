@@ -44,13 +44,31 @@ pub fn write(paper: Paper, out: &mut dyn io::Write) -> io::Result<()> {
 
 /// The page as the generator makes it, with sections of our own for what stands below the
 /// options: it would run their lines together.
-fn man(command: Command, out: &mut dyn io::Write) -> io::Result<()> {
+fn man(mut command: Command, out: &mut dyn io::Write) -> io::Result<()> {
+    command.build();
+    let tasks: Vec<Command> = command.get_subcommands().cloned().collect();
     let page = clap_mangen::Man::new(command);
     page.render_title(out)?;
     page.render_name_section(out)?;
     page.render_synopsis_section(out)?;
     page.render_description_section(out)?;
     page.render_options_section(out)?;
+    for task in tasks {
+        man_of_task(task, out)?;
+    }
     out.write_all(help::roff().as_bytes())?;
     page.render_version_section(out)
+}
+
+/// What a subcommand does and takes, as a section of the same page.
+fn man_of_task(task: Command, out: &mut dyn io::Write) -> io::Result<()> {
+    let heading = format!("TRACER {}", task.get_name().to_uppercase());
+    let page = clap_mangen::Man::new(task);
+    let mut text = Vec::new();
+    page.render_description_section(&mut text)?;
+    page.render_options_section(&mut text)?;
+    let text = String::from_utf8_lossy(&text)
+        .replace(".SH DESCRIPTION", &format!(".SH \"{heading}\""))
+        .replace(".SH OPTIONS", ".SS OPTIONS");
+    out.write_all(text.as_bytes())
 }

@@ -31,6 +31,14 @@ const EXAMPLES: &[(&str, &str)] = &[
         "sudo tracer --pid 1234 --events --format json | jq 'select(.call == \"munmap\")'",
         "Each call as a line of JSON, the summary as the last line.",
     ),
+    (
+        "sudo tracer record --output run.trace --pid 1234",
+        "Record a run, to explain it later or elsewhere.",
+    ),
+    (
+        "tracer report run.trace",
+        "Explain a recorded run. Needs no privileges.",
+    ),
 ];
 
 const NOT_PASSED_ON: &str = "The exit code of CMD is not passed on.";

@@ -5,7 +5,10 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::error::ErrorKind;
 
 pub use super::args::{Capture, Color, Format};
-use super::{args::Args, generate::Paper};
+use super::{
+    args::{Args, LimitArgs, RunArgs, SayArgs, Task, ViewArgs},
+    generate::Paper,
+};
 use crate::units::{Bytes, Pid};
 
 /// What the user wants.
@@ -13,19 +16,65 @@ use crate::units::{Bytes, Pid};
 pub enum Intent {
     /// The man page or completions on standard output.
     Generate(Paper),
-    /// A run.
+    /// A run, explained at its end.
     Trace(Trace),
+    /// A run, recorded.
+    Record(Record),
+    /// A recorded run, explained.
+    Report(Report),
 }
 
-/// A run.
+/// A run, explained at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
-    /// Whom to trace.
+    /// Whom to trace, and how.
+    pub run: Run,
+    /// How to show what comes of it.
+    pub view: View,
+    /// Where to record it too.
+    pub recording: Option<Recording>,
+}
+
+/// A run, recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Whom to trace, and how.
+    pub run: Run,
+    /// Where.
+    pub recording: Recording,
+    /// How much to say.
+    pub verbosity: Verbosity,
+    /// When to use colours.
+    pub color: Color,
+}
+
+/// A recorded run, explained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The recording.
+    pub source: Source,
+    /// How to show it.
+    pub view: View,
+}
+
+/// Whom to trace, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Whom.
     pub subject: Subject,
     /// Whether to trace the processes it makes.
     pub follow: bool,
     /// When to end, unless something else ends it before.
     pub duration: Option<Duration>,
+    /// The size of the ring buffer; a power of two.
+    pub ring_size: Bytes,
+    /// How calls are captured.
+    pub capture: Capture,
+}
+
+/// How to show a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
     /// Whether to print each event.
     pub events: bool,
     /// How to write.
@@ -34,12 +83,26 @@ pub struct Trace {
     pub output: Output,
     /// How much to say.
     pub verbosity: Verbosity,
-    /// The size of the ring buffer; a power of two.
-    pub ring_size: Bytes,
     /// When to use colours.
     pub color: Color,
-    /// How calls are captured.
-    pub capture: Capture,
+}
+
+/// Where to record, and how much.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recording {
+    /// The file.
+    pub file: PathBuf,
+    /// Its size at most.
+    pub limit: Bytes,
+}
+
+/// Where a recording comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Standard input.
+    Standard,
+    /// A file.
+    File(PathBuf),
 }
 
 /// Whom to trace.
@@ -85,6 +148,8 @@ pub enum Conflict {
     NoSubject,
     /// Both.
     TwoSubjects,
+    /// The summary would take the recording's place.
+    OneFile,
 }
 
 impl TryFrom<Args> for Intent {
@@ -94,6 +159,37 @@ impl TryFrom<Args> for Intent {
         if let Some(paper) = args.generate {
             return Ok(Self::Generate(paper));
         }
+        match args.task {
+            None if args.record.is_some() && args.record == args.view.output => {
+                Err(Conflict::OneFile)
+            }
+            None => Ok(Self::Trace(Trace {
+                run: Run::try_from(args.run)?,
+                view: View::from(args.view),
+                recording: args.record.map(|file| recording(file, &args.limit)),
+            })),
+            Some(Task::Record(args)) => Ok(Self::Record(Record {
+                run: Run::try_from(args.run)?,
+                recording: recording(args.output, &args.limit),
+                verbosity: verbosity(&args.say),
+                color: args.say.color,
+            })),
+            Some(Task::Report(args)) => Ok(Self::Report(Report {
+                source: if args.file.as_os_str() == "-" {
+                    Source::Standard
+                } else {
+                    Source::File(args.file)
+                },
+                view: View::from(args.view),
+            })),
+        }
+    }
+}
+
+impl TryFrom<RunArgs> for Run {
+    type Error = Conflict;
+
+    fn try_from(args: RunArgs) -> Result<Self, Conflict> {
         let mut pids: Vec<Pid> = Vec::new();
         for pid in args.pids.iter().map(|pid| Pid(pid.get())) {
             if !pids.contains(&pid) {
@@ -110,27 +206,49 @@ impl TryFrom<Args> for Intent {
             (true, None) => return Err(Conflict::NoSubject),
             (false, Some(_)) => return Err(Conflict::TwoSubjects),
         };
-        Ok(Self::Trace(Trace {
+        Ok(Self {
             subject,
             follow: !args.no_follow,
             duration: args.duration,
+            ring_size: mebibytes(args.ring_size),
+            capture: args.capture,
+        })
+    }
+}
+
+impl From<ViewArgs> for View {
+    fn from(args: ViewArgs) -> Self {
+        Self {
             events: args.events,
             format: args.format,
             output: match args.output {
                 Some(path) if path.as_os_str() != "-" => Output::File(path),
                 _ => Output::Standard,
             },
-            verbosity: match (args.quiet, args.verbose) {
-                (true, _) => Verbosity::Quiet,
-                (false, 0) => Verbosity::Normal,
-                (false, 1) => Verbosity::Verbose,
-                (false, _) => Verbosity::Debug,
-            },
-            ring_size: Bytes(u64::from(args.ring_size) << 20),
-            color: args.color,
-            capture: args.capture,
-        }))
+            verbosity: verbosity(&args.say),
+            color: args.say.color,
+        }
     }
+}
+
+fn recording(file: PathBuf, limit: &LimitArgs) -> Recording {
+    Recording {
+        file,
+        limit: mebibytes(limit.record_size),
+    }
+}
+
+const fn verbosity(args: &SayArgs) -> Verbosity {
+    match (args.quiet, args.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (false, 0) => Verbosity::Normal,
+        (false, 1) => Verbosity::Verbose,
+        (false, _) => Verbosity::Debug,
+    }
+}
+
+fn mebibytes(count: u32) -> Bytes {
+    Bytes(u64::from(count) << 20)
 }
 
 impl Conflict {
@@ -144,6 +262,10 @@ impl Conflict {
             Self::TwoSubjects => (
                 ErrorKind::ArgumentConflict,
                 "two things to trace: give either --pid or a command after --, not both",
+            ),
+            Self::OneFile => (
+                ErrorKind::ArgumentConflict,
+                "one file for the summary and the recording: give --output and --record a file each",
             ),
         };
         clap::Error::raw(kind, text)

@@ -26,23 +26,28 @@ fn a_process_is_enough() {
     assert_eq!(
         trace("tracer --pid 1234"),
         Trace {
-            subject: Subject::Running(vec![Pid(1234)]),
-            follow: true,
-            duration: None,
-            events: false,
-            format: Format::Text,
-            output: Output::Standard,
-            verbosity: Verbosity::Normal,
-            ring_size: Bytes(8 << 20),
-            color: Color::Auto,
-            capture: Capture::Auto,
+            run: Run {
+                subject: Subject::Running(vec![Pid(1234)]),
+                follow: true,
+                duration: None,
+                ring_size: Bytes(8 << 20),
+                capture: Capture::Auto,
+            },
+            view: View {
+                events: false,
+                format: Format::Text,
+                output: Output::Standard,
+                verbosity: Verbosity::Normal,
+                color: Color::Auto,
+            },
+            recording: None,
         }
     );
 }
 
 #[test]
 fn processes_can_be_listed_and_count_once() {
-    let subject = trace("tracer -p 3,1 -p 2 --pid=3").subject;
+    let subject = trace("tracer -p 3,1 -p 2 --pid=3").run.subject;
     assert_eq!(subject, Subject::Running(vec![Pid(3), Pid(1), Pid(2)]));
 }
 
@@ -51,28 +56,66 @@ fn what_follows_the_dashes_is_the_commands() {
     let trace = trace("tracer -vv --no-follow -o - -- ls --pid 7 -- -q");
     let args = ["--pid", "7", "--", "-q"].map(OsString::from).to_vec();
     assert_eq!(
-        trace.subject,
+        trace.run.subject,
         Subject::Command {
             program: "ls".into(),
             args
         }
     );
-    assert_eq!(trace.verbosity, Verbosity::Debug);
-    assert_eq!(trace.output, Output::Standard);
-    assert!(!trace.follow);
+    assert_eq!(trace.view.verbosity, Verbosity::Debug);
+    assert_eq!(trace.view.output, Output::Standard);
+    assert!(!trace.run.follow);
 }
 
 #[test]
 fn everything_can_be_said() {
     let trace =
         trace("tracer -p 1 -d 500ms --events -f json -o out.json -q --ring-size 64 --color never");
-    assert_eq!(trace.duration.map(|time| time.as_millis()), Some(500));
-    assert!(trace.events);
-    assert_eq!(trace.format, Format::Json);
-    assert_eq!(trace.output, Output::File("out.json".into()));
-    assert_eq!(trace.verbosity, Verbosity::Quiet);
-    assert_eq!(trace.ring_size, Bytes(64 << 20));
-    assert_eq!(trace.color, Color::Never);
+    assert_eq!(trace.run.duration.map(|time| time.as_millis()), Some(500));
+    assert!(trace.view.events);
+    assert_eq!(trace.view.format, Format::Json);
+    assert_eq!(trace.view.output, Output::File("out.json".into()));
+    assert_eq!(trace.view.verbosity, Verbosity::Quiet);
+    assert_eq!(trace.run.ring_size, Bytes(64 << 20));
+    assert_eq!(trace.view.color, Color::Never);
+}
+
+#[test]
+fn a_run_can_be_recorded_with_and_without_a_summary() {
+    let recording = |limit| Recording {
+        file: "run.trace".into(),
+        limit: Bytes(limit),
+    };
+    let traced = trace("tracer --record run.trace --record-size 3 -o - -p 1");
+    assert_eq!(traced.recording, Some(recording(3 << 20)));
+    let args = "tracer record -o run.trace --no-follow -q -- ls -o x";
+    let Ok(Intent::Record(record)) = parse(args.split(' ')) else {
+        panic!("{args}");
+    };
+    assert_eq!(record.recording, recording(1 << 30));
+    assert_eq!(record.verbosity, Verbosity::Quiet);
+    assert!(!record.run.follow);
+    let args = ["-o", "x"].map(OsString::from).to_vec();
+    let program = "ls".into();
+    assert_eq!(record.run.subject, Subject::Command { program, args });
+}
+
+#[test]
+fn a_recorded_run_can_be_shown_as_a_traced_one() {
+    for (file, source) in [
+        ("run.trace", Source::File("run.trace".into())),
+        ("-", Source::Standard),
+    ] {
+        let args = format!("tracer report {file} --events -f json -o out.json -v");
+        let Ok(Intent::Report(report)) = parse(args.split(' ')) else {
+            panic!("{args}");
+        };
+        assert_eq!(report.source, source);
+        assert!(report.view.events);
+        assert_eq!(report.view.format, Format::Json);
+        assert_eq!(report.view.output, Output::File("out.json".into()));
+        assert_eq!(report.view.verbosity, Verbosity::Verbose);
+    }
 }
 
 #[test]
@@ -101,6 +144,29 @@ fn what_makes_no_sense_is_refused_in_a_sentence() {
              give a power of two from 1 to 1024, in MiB",
         ),
         ("tracer ls", "error: unexpected argument 'ls' found"),
+        (
+            "tracer record -o run.trace",
+            "error: nothing to trace: give a running process with --pid, or a command after --",
+        ),
+        (
+            "tracer -p 1 --record x -o x",
+            "error: one file for the summary and the recording: \
+             give --output and --record a file each",
+        ),
+        (
+            "tracer record -p 1",
+            "error: the following required arguments were not provided:",
+        ),
+        (
+            "tracer record -o - -p 1",
+            "error: invalid value '-' for '--output <FILE>': a recording needs a file: \
+             standard output is the command's and the summary's",
+        ),
+        (
+            "tracer -p 1 --record x --record-size 0",
+            "error: invalid value '0' for '--record-size <MIB>': \
+             give a number from 1 to 1048576, in MiB",
+        ),
         (
             "tracer -p 1 -q -v",
             "error: the argument '--quiet' cannot be used with '--verbose...'",
@@ -134,6 +200,7 @@ fn papers_are_made() {
     );
     for (paper, sign) in [
         (Paper::Man, ".SH \"EXIT STATUS\""),
+        (Paper::Man, ".SH \"TRACER RECORD\""),
         (Paper::Bash, "complete -F _tracer"),
         (Paper::Zsh, "#compdef tracer"),
         (Paper::Fish, "complete -c tracer"),

@@ -1,11 +1,13 @@
 //! One typed value in, its meaning or a sentence that says what would do out.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 /// The kernel's highest process id (`PID_MAX_LIMIT`).
 const HIGHEST_PID: u32 = 1 << 22;
 /// The largest ring, MiB: what one process should lock in memory at most.
 const LARGEST_RING: u32 = 1024;
+/// The largest recording, MiB: one TiB.
+const LARGEST_RECORDING: u32 = 1 << 20;
 
 /// A process id.
 pub fn pid(text: &str) -> Result<NonZeroU32, String> {
@@ -40,6 +42,24 @@ pub fn ring_size(text: &str) -> Result<u32, String> {
     let size = text.parse().ok();
     size.filter(|size: &u32| size.is_power_of_two() && *size <= LARGEST_RING)
         .ok_or_else(|| format!("give a power of two from 1 to {LARGEST_RING}, in MiB"))
+}
+
+/// A size of a recording, MiB.
+pub fn record_size(text: &str) -> Result<u32, String> {
+    let size = text.parse().ok();
+    size.filter(|size: &u32| (1..=LARGEST_RECORDING).contains(size))
+        .ok_or_else(|| format!("give a number from 1 to {LARGEST_RECORDING}, in MiB"))
+}
+
+/// The file of a recording.
+pub fn recording(text: &str) -> Result<PathBuf, String> {
+    if text == "-" {
+        return Err(
+            "a recording needs a file: standard output is the command's and the summary's"
+                .to_owned(),
+        );
+    }
+    Ok(PathBuf::from(text))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
     io::BufReader,
+    os::unix::fs::MetadataExt as _,
 };
 
 use anyhow::{Context as _, Result};
@@ -15,7 +16,11 @@ use object::{
     SymbolKind,
 };
 
-use crate::attribute::allocators::{is_telling_symbol, telling_strings as known_strings};
+use super::process;
+use crate::{
+    attribute::allocators::{is_telling_symbol, telling_strings as known_strings},
+    units::Pid,
+};
 
 /// Read-only data searched for telling strings, at most.
 const MOST_STRING_DATA: u64 = 64 << 20;
@@ -23,7 +28,7 @@ const MOST_STRING_DATA: u64 = 64 << 20;
 const MOST_TELLING: usize = 64;
 
 /// What a file says.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct ElfFacts {
     /// Functions it defines that tell of an allocator.
     pub telling_symbols: Vec<String>,
@@ -32,6 +37,32 @@ pub struct ElfFacts {
     /// The offsets that were asked about and follow a call instruction, with the function
     /// whose symbol covers them.
     pub code: BTreeMap<u64, Option<String>>,
+}
+
+/// Opens a file of the process' own file system, or of this one's if the process is gone;
+/// only the file that was mapped will do.
+///
+/// # Errors
+/// Why it cannot be opened, in words.
+pub fn open(pid: Pid, path: &str, inode: u64) -> Result<File, String> {
+    if !path.starts_with('/') {
+        return Err("is no file".to_owned());
+    }
+    let file = File::open(process::rooted(pid, path))
+        .or_else(|_| File::open(path))
+        .map_err(|error| format!("cannot be opened: {error}"))?;
+    let metadata = file
+        .metadata()
+        .map_err(|error| format!("cannot be read: {error}"))?;
+    // Overlay file systems show another device number in maps than in stat, so the inode
+    // decides.
+    if inode != 0 && metadata.ino() != inode {
+        return Err("was replaced since it was mapped".to_owned());
+    }
+    if !metadata.is_file() {
+        return Err("is no regular file".to_owned());
+    }
+    Ok(file)
 }
 
 /// Reads what a file says of itself and of `offsets` (bytes from its start).

@@ -54,6 +54,23 @@ impl fmt::Display for Release {
     }
 }
 
+/// The release of the running kernel as it names itself; empty if it does not.
+#[must_use]
+pub fn release_name() -> String {
+    let uname = nix::sys::utsname::uname();
+    uname.map_or_else(
+        |_| String::new(),
+        |uname| uname.release().to_string_lossy().into_owned(),
+    )
+}
+
+/// Which boot of this machine it is; empty if that cannot be read.
+#[must_use]
+pub fn boot_id() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    id.unwrap_or_default().trim().to_owned()
+}
+
 /// The size of a page.
 #[must_use]
 pub fn page_size() -> PageSize {

@@ -17,7 +17,7 @@ use crate::{
 /// The class byte of an ELF file (`e_ident[EI_CLASS]`) that says 32 bits.
 const ELF_CLASS_32: u8 = 1;
 /// Memory figures of `/proc/<pid>/status` and `statm`, bytes.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Memory {
     /// `VmSize`.
     pub vm_size: Bytes,

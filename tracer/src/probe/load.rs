@@ -17,11 +17,7 @@ use super::{
     words::Words,
 };
 use crate::{
-    host::{
-        btf::Btf,
-        clock,
-        kernel::{Release, page_size},
-    },
+    host::{btf::Btf, clock, kernel::Release},
     units::{Bytes, Pid},
 };
 
@@ -115,7 +111,7 @@ impl Probes {
             .map_err(|error| refused("loading the probes' maps", &error))?;
         let targets = take(&mut ebpf, "TARGETS", HashMap::try_from)?;
         let counters = Counters::new(take(&mut ebpf, "LOST", PerCpuArray::try_from)?);
-        let ring = Ring::new(take(&mut ebpf, "EVENTS", RingBuf::try_from)?, page_size());
+        let ring = Ring::new(take(&mut ebpf, "EVENTS", RingBuf::try_from)?);
         let mut probes = Self {
             ebpf,
             targets,

@@ -8,7 +8,7 @@ use tracer_ebpf::{LOSS_SLOTS, loss};
 use crate::event::Syscall;
 
 /// Records lost so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Losses {
     /// By what they were about.
     pub by_cause: BTreeMap<String, u64>,

@@ -1,4 +1,4 @@
-//! The ring: bytes of the kernel side in, events out, in the order of the ring.
+//! The ring: records of the kernel side out, as bytes and in the order of the ring.
 
 use std::{
     io,
@@ -8,20 +8,14 @@ use std::{
 use aya::maps::{MapData, RingBuf};
 use tokio::io::{Interest, unix::AsyncFd};
 
-use crate::{
-    event::{Event, decode},
-    units::PageSize,
-};
-
 /// The reader of the ring.
 pub struct Ring {
     map: RingBuf<MapData>,
-    page: PageSize,
 }
 
 impl Ring {
-    pub(super) const fn new(map: RingBuf<MapData>, page: PageSize) -> Self {
-        Self { map, page }
+    pub(super) const fn new(map: RingBuf<MapData>) -> Self {
+        Self { map }
     }
 
     /// What becomes readable when the kernel side wakes the reader. Within a tokio runtime.
@@ -37,31 +31,16 @@ impl Ring {
         watched.map_err(io::Error::from)
     }
 
-    /// Hands up to `most` waiting events to `take`; returns how many there were, and how
-    /// many records could not be decoded.
-    pub fn drain(&mut self, most: usize, mut take: impl FnMut(Event)) -> Drained {
-        let mut drained = Drained::default();
-        while drained.events + drained.undecodable < most {
+    /// Hands up to `most` waiting records to `take`; returns how many there were.
+    pub fn drain(&mut self, most: usize, mut take: impl FnMut(&[u8])) -> usize {
+        let mut drained = 0;
+        while drained < most {
             let Some(record) = self.map.next() else {
                 break;
             };
-            match decode::decode(&record, self.page) {
-                Ok(event) => {
-                    drained.events += 1;
-                    take(event);
-                }
-                Err(_) => drained.undecodable += 1,
-            }
+            take(&record);
+            drained += 1;
         }
         drained
     }
-}
-
-/// What one turn at the ring gave.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Drained {
-    /// Events handed over.
-    pub events: usize,
-    /// Records that were none: the two sides do not fit.
-    pub undecodable: usize,
 }

@@ -1,34 +1,29 @@
 //! What attribution needs of the files behind mappings: call sites resolved, modules read.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    fs::File,
-    os::unix::fs::MetadataExt as _,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::{
     attribute::evidence::{CallSite, Frame, Module},
-    host::{
-        elf::{self, ElfFacts},
-        process as host,
-    },
     space::{
         Space,
+        names::FileName,
         piece::{Backing, FileId},
         sites::CodeAddress,
     },
     units::Pid,
+    world::{ElfFacts, World},
 };
 
-/// Files read so far, by inode: the processes of a run share most of them.
+/// Files read so far, by what the map shows of them: the processes of a run share most, and
+/// a file may be gone when it is asked about again.
 #[derive(Debug, Default)]
-pub struct ElfCache(HashMap<(u64, u64), Inspected>);
+pub struct ElfCache(HashMap<FileName, Inspected>);
 
 /// What a file said, and of which offsets it was asked.
 #[derive(Debug)]
 struct Inspected {
     offsets: BTreeSet<u64>,
-    facts: Result<ElfFacts, String>,
+    facts: ElfFacts,
 }
 
 /// Modules and call sites of one address space. `program` is the executable's path.
@@ -36,6 +31,7 @@ pub fn gather(
     space: &Space,
     pid: Pid,
     program: &str,
+    world: &mut impl World,
     cache: &mut ElfCache,
 ) -> (Vec<CallSite>, Vec<Module>) {
     let mut offsets: BTreeMap<FileId, BTreeSet<u64>> = BTreeMap::new();
@@ -50,11 +46,11 @@ pub fn gather(
     let mut modules = Vec::new();
     let mut code: BTreeMap<FileId, BTreeMap<u64, Option<String>>> = BTreeMap::new();
     for (file, offsets) in offsets {
-        let info = space.names().file(file);
-        let Some(path) = info.name.clone() else {
+        let name = space.names().file(file);
+        let Some(path) = name.name.clone() else {
             continue;
         };
-        let facts = cache.facts(pid, &path, info.inode, &offsets);
+        let facts = cache.facts(world, pid, &path, name, offsets);
         let mut module = Module {
             file,
             is_program: path == program,
@@ -101,50 +97,31 @@ pub fn gather(
 impl ElfCache {
     fn facts(
         &mut self,
+        world: &mut impl World,
         pid: Pid,
         path: &str,
-        inode: u64,
-        offsets: &BTreeSet<u64>,
+        name: &FileName,
+        mut offsets: BTreeSet<u64>,
     ) -> Result<ElfFacts, String> {
-        let (file, device) = open(pid, path, inode)?;
-        let key = (device, inode);
-        if let Some(known) = self.0.get(&key)
-            && offsets.is_subset(&known.offsets)
-        {
-            return known.facts.clone();
+        if let Some(known) = self.0.get(name) {
+            if offsets.is_subset(&known.offsets) {
+                return Ok(known.facts.clone());
+            }
+            offsets.extend(&known.offsets);
         }
-        let facts = elf::inspect(file, offsets).map_err(|error| format!("{error:#}"));
-        let offsets = offsets.clone();
-        self.0.insert(
-            key,
-            Inspected {
-                offsets,
-                facts: facts.clone(),
-            },
-        );
-        facts
+        match world.object_file(pid, path, name.inode, &offsets) {
+            Ok(facts) => {
+                let inspected = Inspected {
+                    offsets,
+                    facts: facts.clone(),
+                };
+                self.0.insert(name.clone(), inspected);
+                Ok(facts)
+            }
+            Err(reason) => {
+                let known = self.0.get(name).map(|known| known.facts.clone());
+                known.ok_or(reason)
+            }
+        }
     }
-}
-
-/// Opens a file of the process' own file system, or of this one's if the process is gone;
-/// only the file that was mapped will do.
-fn open(pid: Pid, path: &str, inode: u64) -> Result<(File, u64), String> {
-    if !path.starts_with('/') {
-        return Err("is no file".to_owned());
-    }
-    let file = File::open(host::rooted(pid, path))
-        .or_else(|_| File::open(path))
-        .map_err(|error| format!("cannot be opened: {error}"))?;
-    let metadata = file
-        .metadata()
-        .map_err(|error| format!("cannot be read: {error}"))?;
-    // Overlay file systems show another device number in maps than in stat, so the inode
-    // decides.
-    if inode != 0 && metadata.ino() != inode {
-        return Err("was replaced since it was mapped".to_owned());
-    }
-    if !metadata.is_file() {
-        return Err("is no regular file".to_owned());
-    }
-    Ok((file, metadata.dev()))
 }

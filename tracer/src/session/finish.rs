@@ -6,25 +6,25 @@ use crate::{
         self,
         evidence::{Doubt, Evidence, HeapWalk, Resident, Trend},
     },
-    host::{clock, heap_walk, maps, process as host},
     report::{Ending, EventCounts, ProcessReport},
     space::piece::Backing,
     track::Tracked,
     units::{Addr, Bytes, Pid, Span},
+    world::{Memory, World},
 };
 
 /// RSS up to which residency is read mapping by mapping: the kernel walks every page table
 /// of the process under its lock, about a second for this much.
 const MOST_RESIDENT: Bytes = Bytes(256 << 30);
 
-impl Session {
+impl<W: World> Session<'_, W> {
     /// Ends the observation of a process and keeps its report.
     pub(super) fn finish(&mut self, pid: Pid, ending: Ending) {
         let verified = match ending {
             Ending::StillRunning => self.verify(pid, &mut |_| {}),
             Ending::Exited => None,
         };
-        self.probes.remove_target(pid);
+        self.world.remove_target(pid);
         // The verification may have found that it ended meanwhile: then it is reported.
         let Some(process) = self.processes.remove(&pid) else {
             return;
@@ -46,7 +46,8 @@ impl Session {
         let Some(tracked) = self.spaces.get(&process.space) else {
             return;
         };
-        let report = report(&process, tracked, ending, verified, lost, &mut self.elf);
+        let outside = (&mut *self.world, &mut self.elf);
+        let report = report(&process, tracked, ending, verified, lost, outside);
         self.ended.push((process.order, report));
         self.leave(process.space);
     }
@@ -58,14 +59,14 @@ fn report(
     ending: Ending,
     verified: Option<Verified>,
     lost: u64,
-    elf: &mut facts::ElfCache,
+    (world, elf): (&mut impl World, &mut facts::ElfCache),
 ) -> ProcessReport {
     let pid = process.pid;
     let space = tracked.space();
     let alive = ending == Ending::StillRunning;
-    let memory = alive.then(|| host::memory(pid).ok()).flatten();
-    let residency = residency(pid, memory);
-    let heap = alive.then(|| heap(pid, tracked)).flatten();
+    let memory = alive.then(|| world.memory(pid).ok()).flatten();
+    let residency = residency(world, pid, memory);
+    let heap = alive.then(|| heap(world, pid, tracked)).flatten();
     let kernel = match verified {
         Some(verified) => Some(verified.kernel_vm_size),
         None => tracked.last_figures().map(|figures| figures.vm_size),
@@ -82,10 +83,10 @@ fn report(
         peak: peak_rss(process, tracked, memory),
         at_end: memory.map(|memory| memory.rss).or(tracked.rss().last),
     };
-    let (sites, modules) = facts::gather(space, pid, &process.target.exe, elf);
+    let (sites, modules) = facts::gather(space, pid, &process.target.exe, world, elf);
     let mut settings = process.settings.clone();
     if settings.environment.is_empty() && alive {
-        settings = host::settings(pid);
+        settings = world.settings(pid);
     }
     let explanation = attribute::explain(&Evidence {
         space,
@@ -110,7 +111,7 @@ fn report(
     ProcessReport {
         target: process.target.clone(),
         ending,
-        observed: clock::now().since(process.begun),
+        observed: world.now().since(process.begun),
         vm_size,
         kernel_vm_size_at_end: kernel,
         rss,
@@ -130,15 +131,16 @@ fn report(
     }
 }
 
-fn residency(pid: Pid, memory: Option<host::Memory>) -> Option<Vec<Resident>> {
+fn residency(world: &mut impl World, pid: Pid, memory: Option<Memory>) -> Option<Vec<Resident>> {
     memory.filter(|memory| memory.rss <= MOST_RESIDENT)?;
-    maps::read_residency(pid)
+    world
+        .residency(pid)
         .ok()
         .filter(|resident| !resident.is_empty())
 }
 
 /// The walk through the main heap, whose ends the kernel's figures or the map give.
-fn heap(pid: Pid, tracked: &Tracked) -> Option<HeapWalk> {
+fn heap(world: &mut impl World, pid: Pid, tracked: &Tracked) -> Option<HeapWalk> {
     let figures = tracked.last_figures();
     let span = match figures.filter(|figures| figures.start_brk > Addr(0)) {
         Some(figures) => Span::between(figures.start_brk, figures.brk),
@@ -149,12 +151,12 @@ fn heap(pid: Pid, tracked: &Tracked) -> Option<HeapWalk> {
                 .reduce(|first, last| Span::between(first.start, last.end))?
         }
     };
-    heap_walk::walk(pid, span)
+    world.heap_walk(pid, span)
 }
 
 /// The highest RSS of the observation: what events and samples showed, or the kernel's own
 /// high-water mark if it rose meanwhile.
-fn peak_rss(process: &Process, tracked: &Tracked, memory: Option<host::Memory>) -> Option<Bytes> {
+fn peak_rss(process: &Process, tracked: &Tracked, memory: Option<Memory>) -> Option<Bytes> {
     let risen = memory
         .map(|memory| memory.rss_high)
         .or(tracked.last_figures().map(|figures| figures.peak_rss))

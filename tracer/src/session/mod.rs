@@ -1,7 +1,8 @@
 //! Joins the stages: events of the ring to address spaces, address spaces to reports.
 //!
-//! Owns what runs: probes, processes, bounds, the end. The only place that decides *when*
-//! something is read; what is read and what follows from it is decided elsewhere.
+//! Owns what runs: processes, bounds, the end. The only place that decides *when* something
+//! is read; what is read and what follows from it is decided elsewhere. All it learns it
+//! learns through a [`World`], so that a recording of the answers gives the same report.
 
 mod facts;
 mod finish;
@@ -10,20 +11,19 @@ mod process;
 mod readings;
 mod run;
 
-pub use run::{Audience, Observed, Outcome, Wishes, run};
+pub use run::{Audience, Silence, run};
 
 use std::collections::{BTreeMap, HashMap};
 
 use process::{Process, SpaceId};
 
 use crate::{
-    event::{Event, EventKind, Fork, PidFd, Request},
-    host::{clock, kernel::page_size, process as host},
-    probe::{Losses, Probes, Ring},
+    event::{Event, EventKind, Fork, PidFd, Request, decode},
     report::{Ending, ProcessReport},
     space::piece::Provenance,
     track::Tracked,
-    units::{Bytes, Nanos, Pid},
+    units::{Bytes, Nanos, PageSize, Pid},
+    world::{Losses, World},
 };
 
 /// Events handled before signals and timers get a turn.
@@ -32,9 +32,9 @@ const EVENTS_PER_TURN: usize = 1 << 16;
 const MOST_ENDED: usize = 1000;
 
 /// A run under way.
-pub struct Session {
-    probes: Probes,
-    ring: Ring,
+pub struct Session<'w, W> {
+    world: &'w mut W,
+    page: PageSize,
     started: Nanos,
     processes: BTreeMap<Pid, Process>,
     spaces: HashMap<SpaceId, Tracked>,
@@ -50,13 +50,13 @@ pub struct Session {
     elf: facts::ElfCache,
 }
 
-impl Session {
-    fn new(probes: Probes, ring: Ring) -> Self {
+impl<'w, W: World> Session<'w, W> {
+    fn new(world: &'w mut W) -> Self {
         Self {
-            notes: probes.availability().notes.clone(),
-            probes,
-            ring,
-            started: clock::now(),
+            notes: world.notes(),
+            page: world.page_size(),
+            started: world.now(),
+            world,
             processes: BTreeMap::new(),
             spaces: HashMap::new(),
             next_space: SpaceId::default(),
@@ -72,22 +72,23 @@ impl Session {
 
     /// Begins to observe a process that runs already.
     fn attach(&mut self, pid: Pid) -> anyhow::Result<()> {
-        host::check_observable(pid)?;
+        self.world.check_observable(pid)?;
         // From here on its events wait in the ring; what was before is in its map.
-        self.probes.add_target(pid)?;
-        let tracked = Tracked::unread(page_size(), Provenance::PreExisting);
+        self.world.add_target(pid)?;
+        let tracked = Tracked::unread(self.page, Provenance::PreExisting);
         let space = self.add_space(tracked);
-        let memory = host::memory(pid)?;
-        let process = Process::running(pid, space, clock::now(), memory);
+        let memory = self.world.memory(pid)?;
+        let process = Process::running(self.world, pid, space, memory);
         self.observe(process);
         Ok(())
     }
 
     /// Begins to observe a child that has yet to execute its command.
     fn attach_held(&mut self, pid: Pid) -> anyhow::Result<()> {
-        self.probes.add_target(pid)?;
-        let space = self.add_space(Tracked::unread(page_size(), Provenance::Exec));
-        self.observe(Process::held(pid, space, clock::now()));
+        self.world.add_target(pid)?;
+        let space = self.add_space(Tracked::unread(self.page, Provenance::Exec));
+        let begun = self.world.now();
+        self.observe(Process::held(pid, space, begun));
         Ok(())
     }
 
@@ -107,13 +108,18 @@ impl Session {
     /// Handles waiting events, each shown to `show` first; returns whether more may wait.
     fn drain(&mut self, show: &mut dyn FnMut(&Event)) -> bool {
         let mut events = Vec::new();
-        let drained = self.ring.drain(EVENTS_PER_TURN, |event| events.push(event));
-        self.undecodable += drained.undecodable as u64;
+        let (page, undecodable) = (self.page, &mut self.undecodable);
+        let drained = self.world.drain(EVENTS_PER_TURN, |record| {
+            match decode::decode(record, page) {
+                Ok(event) => events.push(event),
+                Err(_) => *undecodable += 1,
+            }
+        });
         self.handled += events.len() as u64;
         for event in events {
             self.handle(event, show);
         }
-        drained.events == EVENTS_PER_TURN
+        drained >= EVENTS_PER_TURN
     }
 
     fn handle(&mut self, event: Event, show: &mut dyn FnMut(&Event)) {
@@ -180,15 +186,15 @@ impl Session {
 
     /// A new image: a new address space, whose map the kernel made without a call.
     fn executed(&mut self, event: &Event, comm: &str) {
-        let space = self.add_space(Tracked::unread(page_size(), Provenance::Exec));
+        let space = self.add_space(Tracked::unread(self.page, Provenance::Exec));
         let Some(process) = self.processes.get_mut(&event.pid) else {
             return;
         };
         let left = std::mem::replace(&mut process.space, space);
-        process.executed(event, comm);
+        process.executed(self.world, event, comm);
         let pid = event.pid;
         self.leave(left);
-        if host::is_32_bit(pid) {
+        if self.world.is_32_bit(pid) {
             self.notes.push(format!(
                 "process {pid} executed a 32-bit program, whose calls the kernel's tracepoints do \
                  not show: it was not observed from there on"
@@ -204,7 +210,7 @@ impl Session {
 
     /// `process_madvise` on another process: its space, if it is observed.
     fn advise_other(&mut self, mut event: Event, fd: PidFd) {
-        let Some(pid) = host::pid_of_pidfd(event.pid, fd) else {
+        let Some(pid) = self.world.pid_of_pidfd(event.pid, fd) else {
             self.note_once("a process_madvise was about a process that could not be told");
             return;
         };
@@ -220,7 +226,7 @@ impl Session {
     }
 
     fn drop_process(&mut self, pid: Pid) {
-        self.probes.remove_target(pid);
+        self.world.remove_target(pid);
         if let Some(process) = self.processes.remove(&pid) {
             self.leave(process.space);
         }
@@ -251,14 +257,14 @@ impl Session {
 
     /// Reads the loss counters; what was lost makes every model doubtful.
     fn check_losses(&mut self) {
-        let Ok(losses) = self.probes.losses() else {
+        let Ok(losses) = self.world.losses() else {
             return;
         };
         if losses.total() != self.losses.total() {
             self.losses = losses;
             self.spaces.values_mut().for_each(Tracked::lost_events);
         }
-        let words = self.probes.words();
+        let words = self.world.words();
         self.notes.extend(
             words
                 .into_iter()
@@ -272,13 +278,13 @@ impl Session {
 
     /// RSS of living processes, which no event may tell of for long.
     fn sample_rss(&mut self) {
-        let now = clock::now();
+        let now = self.world.now();
         for process in self
             .processes
             .values_mut()
             .filter(|process| !process.awaits_exec)
         {
-            if let Ok(memory) = host::memory(process.pid)
+            if let Ok(memory) = self.world.memory(process.pid)
                 && let Some(tracked) = self.spaces.get_mut(&process.space)
             {
                 tracked.note_rss(memory.rss, Some(memory.rss_anon), now);
@@ -288,13 +294,8 @@ impl Session {
 
     /// Processes that ended without an event of theirs (it was lost, or there is no BTF).
     fn reap(&mut self) {
-        let gone = |process: &&Process| !host::is_alive(process.pid);
-        let gone: Vec<Pid> = self
-            .processes
-            .values()
-            .filter(gone)
-            .map(|process| process.pid)
-            .collect();
+        let mut gone: Vec<Pid> = self.processes.keys().copied().collect();
+        gone.retain(|pid| !self.world.is_alive(*pid));
         for pid in gone {
             if let Some(process) = self.processes.get_mut(&pid)
                 && process.seen_gone()

@@ -3,10 +3,10 @@
 use crate::{
     attribute::evidence::Settings,
     event::{Event, KernelFigures},
-    host::process::{self as host, Memory},
     report::Target,
     space::reading::Reading,
     units::{Bytes, Nanos, Pid},
+    world::{Memory, World},
 };
 
 /// Which address space; several processes may use one.
@@ -46,10 +46,11 @@ pub struct Process {
 
 impl Process {
     /// One that runs already.
-    pub fn running(pid: Pid, space: SpaceId, begun: Nanos, memory: Memory) -> Self {
+    pub fn running(world: &mut impl World, pid: Pid, space: SpaceId, memory: Memory) -> Self {
+        let begun = world.now();
         Self {
-            target: host::target(pid),
-            settings: host::settings(pid),
+            target: world.target(pid),
+            settings: world.settings(pid),
             vm_at_attach: Some(memory.vm_size),
             rss_at_attach: Some(memory.rss),
             rss_high_at_attach: Some(memory.rss_high),
@@ -98,9 +99,9 @@ impl Process {
     }
 
     /// It runs another program now: observation begins anew.
-    pub fn executed(&mut self, event: &Event, comm: &str) {
+    pub fn executed(&mut self, world: &mut impl World, event: &Event, comm: &str) {
         let figures = event.kernel;
-        let target = host::target(self.pid);
+        let target = world.target(self.pid);
         // Gone already: its name came with the event.
         let named = Target {
             pid: self.pid,
@@ -108,7 +109,7 @@ impl Process {
             ..Target::default()
         };
         self.target = if target.exe.is_empty() { named } else { target };
-        self.settings = host::settings(self.pid);
+        self.settings = world.settings(self.pid);
         self.begun = event.exited;
         self.vm_at_attach = figures.map(|figures| figures.vm_size);
         self.rss_at_attach = figures.map(|figures| figures.rss);

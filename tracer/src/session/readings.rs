@@ -1,19 +1,14 @@
 //! When the kernel's map is read: at the start, after exec, in doubt, for names, at the end.
 
-use super::{Session, process::SpaceId};
-use crate::{
-    event::Event,
-    host::{maps, process as host},
-    track::Accepted,
-    units::Pid,
-};
+use super::{Session, facts, process::SpaceId};
+use crate::{event::Event, track::Accepted, units::Pid, world::World};
 
 /// Readings tried before one that calls disturbed is taken.
 const TRIES: usize = 6;
 /// Turns to wait at most before names are looked for again.
 const LONGEST_NAME_WAIT: u32 = 64;
 
-impl Session {
+impl<W: World> Session<'_, W> {
     /// Reads the map of every process whose model waits for it.
     pub(super) fn read_where_wanted(&mut self, show: &mut dyn FnMut(&Event)) {
         let waiting: Vec<Pid> = self
@@ -36,7 +31,7 @@ impl Session {
         for attempt in 1..=TRIES {
             let before = self.space_of(pid);
             // If it is gone, an event will say so or the next turn will find out.
-            let Ok(reading) = host::reading(pid) else {
+            let Ok(reading) = self.world.reading(pid) else {
                 return;
             };
             while self.drain(show) {}
@@ -65,7 +60,7 @@ impl Session {
         let mut last = None;
         for attempt in 1..=TRIES {
             let before = self.space_of(pid)?;
-            let reading = host::reading(pid).ok()?;
+            let reading = self.world.reading(pid).ok()?;
             while self.drain(show) {}
             let space = self.space_of(pid)?;
             if space != before {
@@ -85,6 +80,16 @@ impl Session {
             }
         }
         last
+    }
+
+    /// Asks what the reports will need of object files, in case later answers get lost.
+    pub(super) fn inspect_files(&mut self) {
+        for process in self.processes.values() {
+            if let Some(tracked) = self.spaces.get(&process.space) {
+                let (space, program) = (tracked.space(), &process.target.exe);
+                facts::gather(space, process.pid, program, self.world, &mut self.elf);
+            }
+        }
     }
 
     fn space_of(&self, pid: Pid) -> Option<SpaceId> {
@@ -109,7 +114,7 @@ impl Session {
             // A file that was unmapped before its name was read stays unnamed: look ever
             // more rarely.
             process.names_wait = (next, (next * 2).min(LONGEST_NAME_WAIT));
-            if let Ok(vmas) = maps::read_maps(process.pid) {
+            if let Ok(vmas) = self.world.maps(process.pid) {
                 tracked.space_mut().learn_names(&vmas);
             }
         }

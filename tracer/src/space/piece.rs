@@ -45,7 +45,9 @@ impl Piece {
 }
 
 /// Protection, as the `rwx` of `/proc/<pid>/maps`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct Prot {
     /// `PROT_READ`.
     pub read: bool,

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// The kernel's map of a process, read between two moments.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Reading {
     /// Its lines.
     pub vmas: Vec<Vma>,

@@ -4,7 +4,7 @@ use super::{agree::Line, piece::Prot};
 use crate::units::Span;
 
 /// One line of `/proc/<pid>/maps`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Vma {
     /// The addresses.
     pub span: Span,

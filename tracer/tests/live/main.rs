@@ -13,6 +13,7 @@ mod cleanup;
 mod ending;
 mod errors;
 mod programs;
+mod recording;
 mod scenarios;
 mod seed;
 mod short;

@@ -14,6 +14,7 @@ pub const PURE: &[&str] = &[
     "report",
     "track",
     "view",
+    "session",
 ];
 
 /// What they do not name, nor anything below it.

@@ -1,0 +1,294 @@
+//! This host: questions in, answers of `/proc`, of files and of the probes out.
+
+use std::{
+    collections::BTreeSet, ffi::OsString, io, os::fd::OwnedFd, pin::Pin, process::Child,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use tokio::{
+    io::unix::AsyncFd,
+    runtime::Runtime,
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Interval, MissedTickBehavior, Sleep, interval, sleep},
+};
+
+use super::{ElfFacts, Losses, Memory, Outcome, Subject, Turn, World};
+use crate::{
+    attribute::evidence::{HeapWalk, Resident, Settings},
+    event::PidFd,
+    host::{clock, elf, heap_walk, kernel, launch, maps, process as host},
+    probe::{self, CaptureWish, Probes, Ring},
+    report::Target,
+    space::{reading::Reading, vma::Vma},
+    units::{Bytes, Nanos, PageSize, Pid, Span},
+};
+
+/// How often the ring is read at least. The kernel side wakes the reader only when much is
+/// waiting, or for what must be seen at once.
+const TURN: Duration = Duration::from_millis(20);
+
+/// What to observe, and how long.
+#[derive(Clone, Debug)]
+pub struct Wishes {
+    /// Whom.
+    pub subject: Subject,
+    /// Whether children are observed too.
+    pub follow: bool,
+    /// When to end at the latest.
+    pub duration: Option<Duration>,
+    /// Size of the ring.
+    pub ring: Bytes,
+    /// How calls are captured.
+    pub capture: CaptureWish,
+}
+
+/// This host with its probes attached. The kernel takes seconds to detach them when this is
+/// dropped, so a report is to be written before.
+pub struct Live {
+    subject: Subject,
+    page: PageSize,
+    probes: Probes,
+    ring: Ring,
+    clockwork: Clockwork,
+    // Last: what the fields above registered with it goes before it.
+    runtime: Runtime,
+    command: Command,
+}
+
+/// What ends a wait.
+struct Clockwork {
+    wakeups: AsyncFd<OwnedFd>,
+    interrupt: Signal,
+    terminate: Signal,
+    /// How long from the first wait on, until there is the deadline.
+    duration: Option<Duration>,
+    deadline: Option<Pin<Box<Sleep>>>,
+    turns: Interval,
+}
+
+/// How far the command is.
+enum Command {
+    None,
+    Held(launch::Held),
+    Loaded(launch::Loaded),
+    Running(Child),
+}
+
+impl Live {
+    /// Loads and attaches the probes. Nothing is observed until the session asks for it.
+    ///
+    /// # Errors
+    /// A process cannot be observed, or the probes cannot be had.
+    pub fn open(wishes: Wishes) -> Result<Self, Outcome> {
+        if let Subject::Running(pids) = &wishes.subject {
+            for pid in pids {
+                host::check_observable(*pid).map_err(Outcome::NoTarget)?;
+            }
+        }
+        let options = probe::Options {
+            ring: wishes.ring,
+            follow: wishes.follow,
+            capture: wishes.capture,
+        };
+        let (probes, ring) = Probes::load(options).map_err(Outcome::NoProbes)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start the asynchronous runtime")
+            .map_err(Outcome::Failed)?;
+        let clockwork = {
+            let _within = runtime.enter();
+            Clockwork::new(&ring, wishes.duration).map_err(|error| Outcome::Failed(error.into()))?
+        };
+        Ok(Self {
+            subject: wishes.subject,
+            page: kernel::page_size(),
+            probes,
+            ring,
+            clockwork,
+            runtime,
+            command: Command::None,
+        })
+    }
+
+    fn words_of_command(&self) -> &[OsString] {
+        match &self.subject {
+            Subject::Command(words) => words,
+            Subject::Running(_) => &[],
+        }
+    }
+}
+
+impl Clockwork {
+    fn new(ring: &Ring, duration: Option<Duration>) -> io::Result<Self> {
+        let mut turns = interval(TURN);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Self {
+            wakeups: ring.wakeups()?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            duration,
+            deadline: None,
+            turns,
+        })
+    }
+
+    async fn next(&mut self) -> Turn {
+        if let Some(duration) = self.duration.take() {
+            self.deadline = Some(Box::pin(sleep(duration)));
+        }
+        let deadline = async {
+            match &mut self.deadline {
+                Some(deadline) => deadline.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = self.interrupt.recv() => Turn::End,
+            _ = self.terminate.recv() => Turn::End,
+            () = deadline => Turn::End,
+            _ = self.turns.tick() => Turn::Tick { checkpoint: false },
+            ready = self.wakeups.readable() => {
+                if let Ok(mut ready) = ready {
+                    ready.clear_ready();
+                }
+                Turn::Wake
+            }
+        }
+    }
+}
+
+impl World for Live {
+    fn subject(&self) -> Subject {
+        self.subject.clone()
+    }
+
+    fn page_size(&self) -> PageSize {
+        self.page
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.probes.availability().notes.clone()
+    }
+
+    fn details(&self) -> Vec<String> {
+        self.probes.describe()
+    }
+
+    fn wait(&mut self, listening: bool) -> Turn {
+        // Reaped here so that no zombie keeps its id; the events tell when it is over.
+        if let Command::Running(child) = &mut self.command {
+            let _ = child.try_wait();
+        }
+        if !listening {
+            return Turn::End;
+        }
+        self.runtime.block_on(self.clockwork.next())
+    }
+
+    fn drain(&mut self, most: usize, take: impl FnMut(&[u8])) -> usize {
+        self.ring.drain(most, take)
+    }
+
+    fn closing_notes(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn now(&mut self) -> Nanos {
+        clock::now()
+    }
+
+    fn check_observable(&mut self, pid: Pid) -> Result<()> {
+        host::check_observable(pid)
+    }
+
+    fn add_target(&mut self, pid: Pid) -> Result<()> {
+        Ok(self.probes.add_target(pid)?)
+    }
+
+    fn remove_target(&mut self, pid: Pid) {
+        self.probes.remove_target(pid);
+    }
+
+    fn losses(&mut self) -> Result<Losses> {
+        Ok(self.probes.losses()?)
+    }
+
+    fn words(&mut self) -> Vec<String> {
+        self.probes.words()
+    }
+
+    fn hold(&mut self) -> Result<Pid> {
+        let held = launch::hold(self.words_of_command())?;
+        let pid = held.pid;
+        self.command = Command::Held(held);
+        Ok(pid)
+    }
+
+    fn load(&mut self) -> Result<()> {
+        if let Command::Held(held) = std::mem::replace(&mut self.command, Command::None) {
+            self.command = Command::Loaded(held.load()?);
+        }
+        Ok(())
+    }
+
+    fn resume(&mut self) -> Result<()> {
+        if let Command::Loaded(loaded) = std::mem::replace(&mut self.command, Command::None) {
+            self.command = Command::Running(loaded.resume()?);
+        }
+        Ok(())
+    }
+
+    fn target(&mut self, pid: Pid) -> Target {
+        host::target(pid)
+    }
+
+    fn settings(&mut self, pid: Pid) -> Settings {
+        host::settings(pid)
+    }
+
+    fn memory(&mut self, pid: Pid) -> Result<Memory> {
+        host::memory(pid)
+    }
+
+    fn reading(&mut self, pid: Pid) -> Result<Reading> {
+        host::reading(pid)
+    }
+
+    fn maps(&mut self, pid: Pid) -> Result<Vec<Vma>> {
+        maps::read_maps(pid)
+    }
+
+    fn residency(&mut self, pid: Pid) -> Result<Vec<Resident>> {
+        maps::read_residency(pid)
+    }
+
+    fn heap_walk(&mut self, pid: Pid, heap: Span) -> Option<HeapWalk> {
+        heap_walk::walk(pid, heap)
+    }
+
+    fn is_alive(&mut self, pid: Pid) -> bool {
+        host::is_alive(pid)
+    }
+
+    fn is_32_bit(&mut self, pid: Pid) -> bool {
+        host::is_32_bit(pid)
+    }
+
+    fn pid_of_pidfd(&mut self, holder: Pid, fd: PidFd) -> Option<Pid> {
+        host::pid_of_pidfd(holder, fd)
+    }
+
+    fn object_file(
+        &mut self,
+        pid: Pid,
+        path: &str,
+        inode: u64,
+        offsets: &BTreeSet<u64>,
+    ) -> Result<ElfFacts, String> {
+        let file = elf::open(pid, path, inode)?;
+        elf::inspect(file, offsets).map_err(|error| format!("{error:#}"))
+    }
+}
