@@ -32,6 +32,8 @@ pub enum Scope {
     Build,
     /// Also what the tests need.
     Tests,
+    /// What building and emulated machines need.
+    Vm,
 }
 
 /// What the build of the probes is given.

@@ -90,6 +90,56 @@ const TEST_PROGRAMS: [(&str, Need); 3] = [
     ),
 ];
 
+const VM_PROGRAMS: [(&str, Need); 5] = [
+    (
+        EMULATOR.0,
+        need(
+            EMULATOR.0,
+            &[EMULATOR.1],
+            "emulates the machines that other kernels run on",
+        ),
+    ),
+    (
+        "busybox",
+        need(
+            "a static busybox",
+            &["busybox-static"],
+            "the first process of those machines",
+        ),
+    ),
+    (
+        "gcc",
+        need("gcc", &["gcc"], "compiles a C program that tests trace"),
+    ),
+    (
+        "strip",
+        need(
+            "strip",
+            &["binutils"],
+            "makes programs small that go into those machines",
+        ),
+    ),
+    (
+        "dpkg-deb",
+        need("dpkg-deb", &["dpkg"], "unpacks Debian's kernels"),
+    ),
+];
+/// The emulator of this machine's architecture, and its package.
+const EMULATOR: (&str, &str) = if cfg!(target_arch = "aarch64") {
+    ("qemu-system-aarch64", "qemu-system-arm")
+} else {
+    ("qemu-system-x86_64", "qemu-system-x86")
+};
+/// Signs Debian's kernels.
+const KEYRING: (&str, Need) = (
+    "debian-archive-keyring.gpg",
+    need(
+        "Debian's archive keyring",
+        &["debian-archive-keyring"],
+        "checks the signatures of Debian's kernels",
+    ),
+);
+
 /// Things found by their shared library.
 const TEST_LIBRARIES: [(&str, Need); 3] = [
     (
@@ -149,6 +199,10 @@ pub fn missing(scope: Scope, plan: &Plan) -> Vec<Need> {
         if debian && super::apt::available() && !has_program("cargo-clippy") {
             all.push(CLIPPY);
         }
+    }
+    if scope == Scope::Vm {
+        all.extend(absent(&VM_PROGRAMS, has_program));
+        all.extend(absent(&[KEYRING], has_keyring));
     }
     all.dedup_by(|one, other| one.packages == other.packages);
     all
@@ -212,6 +266,10 @@ fn has_program(name: &str) -> bool {
     PROGRAM_FOLDERS
         .iter()
         .any(|folder| Path::new(folder).join(name).exists())
+}
+
+fn has_keyring(name: &str) -> bool {
+    Path::new("/usr/share/keyrings").join(name).exists()
 }
 
 fn has_library(name: &str) -> bool {
