@@ -58,8 +58,6 @@ pub enum Choice {
 /// A kernel on disk.
 #[derive(Debug)]
 pub struct Kernel {
-    /// As in 6.1.
-    pub series: Series,
     /// As in `6.1.0-44-cloud-amd64`.
     pub release: String,
     /// The image to boot.
@@ -135,7 +133,6 @@ fn fetch_newest(
             }
         }
         return Ok(Kernel {
-            series,
             release: package.release.clone(),
             image,
         });
