@@ -16,7 +16,7 @@ pub const NAME_LEN: usize = 80;
 /// Bytes of a task's name (`TASK_COMM_LEN`).
 pub const COMM_LEN: usize = 16;
 /// Ranges of a `process_madvise` vector that fit one record.
-pub const RANGES_PER_RECORD: usize = 32;
+pub const RANGES_PER_RECORD: usize = 128;
 /// Records one `process_madvise` may need: `UIO_MAXIOV` (1024) ranges in all.
 pub const RANGE_RECORDS: usize = 1024 / RANGES_PER_RECORD;
 /// Parts of a file's path that one record holds, the last part first; a mount crossed
@@ -24,8 +24,15 @@ pub const RANGE_RECORDS: usize = 1024 / RANGES_PER_RECORD;
 pub const PATH_PARTS: usize = 16;
 /// Bytes of one part; longer ones are cut, and the path is not used then.
 pub const PATH_PART_LEN: usize = 64;
+/// System call numbers that are known of; all of either architecture's are below.
+pub const CALL_SLOTS: usize = 512;
 /// Slots of the loss counters: one for each system call number, and [`loss`]'s.
-pub const LOSS_SLOTS: u32 = 512;
+pub const LOSS_SLOTS: u32 = CALL_SLOTS as u32;
+/// Bytes of `mm_struct` copied at once: all of [`Layout`]'s `mm_` fields but `mm_rss` lie in
+/// them.
+pub const MM_WINDOW: usize = 224;
+/// Bytes of `mm_struct.rss_stat` copied at once: the first four counters.
+pub const RSS_WINDOW: usize = 128;
 /// `prctl` option that names anonymous memory (`PR_SET_VMA`, "SVMA").
 pub const PR_SET_VMA: u64 = 0x5356_4d41;
 
@@ -63,6 +70,25 @@ pub mod kind {
     pub const EXIT: u32 = 8;
     /// [`super::FileRecord`]: an `mmap` of a file.
     pub const FILE: u32 = 9;
+}
+
+/// What is done at a system call: bits of the table of plans, which is 0 for calls that are
+/// not traced.
+pub mod plan {
+    /// The kind of its record, one of [`super::kind`].
+    pub const KIND: u16 = 0x0f;
+    /// It can change VmSize, and takes part in the sequence lock of [`super::Target`].
+    pub const COUNTED: u16 = 1 << 4;
+    /// `mm->brk` is kept at its entry.
+    pub const BRK_BEFORE: u16 = 1 << 5;
+    /// `mm->total_vm` is kept at its entry.
+    pub const SIZE_BEFORE: u16 = 1 << 6;
+    /// It may map a file, which is its fifth argument.
+    pub const FILE: u16 = 1 << 7;
+    /// It returns a word of interest behind its second argument.
+    pub const CONTEXT: u16 = 1 << 8;
+    /// It makes or replaces a process.
+    pub const TASK: u16 = 1 << 9;
 }
 
 /// The kernel's own figures of an address space, read from `mm_struct`.
@@ -130,7 +156,7 @@ pub struct CallRecord {
     pub nr: u64,
     /// The result: negative is an errno.
     pub ret: i64,
-    /// The arguments; those the call does not take are zero.
+    /// The arguments; those the call does not take are garbage.
     pub args: [u64; 6],
     /// `brk`: `mm->brk` at entry. `shmat`, `io_setup`: `mm->total_vm` at entry, pages.
     pub before: u64,
@@ -241,6 +267,8 @@ pub struct Target {
     pub exited: u64,
     /// 1 if its children are targets too.
     pub follow: u64,
+    /// Since when it is one. Calls under way then are taken as entered then.
+    pub since: u64,
 }
 
 /// Byte offsets in this kernel's structures, resolved from its BTF at load.
@@ -253,8 +281,6 @@ pub struct Target {
 pub struct Layout {
     /// 1 if the offsets below are valid.
     pub known: u32,
-    /// 1 if `bpf_get_current_task_btf` and `bpf_task_pt_regs` exist (Linux 5.15).
-    pub user_regs: u32,
     /// `task_struct.mm`.
     pub task_mm: u32,
     /// `task_struct.tgid`.
@@ -265,7 +291,9 @@ pub struct Layout {
     pub task_signal: u32,
     /// `signal_struct.live`.
     pub signal_live: u32,
-    /// `mm_struct.total_vm`.
+    /// Where the part of `mm_struct` begins that is copied ([`MM_WINDOW`]).
+    pub mm_window: u32,
+    /// `mm_struct.total_vm`, from there on, as the next four.
     pub mm_total_vm: u32,
     /// `mm_struct.stack_vm`.
     pub mm_stack_vm: u32,
@@ -279,10 +307,6 @@ pub struct Layout {
     pub mm_rss: u32,
     /// Bytes from one counter of `rss_stat` to the next.
     pub rss_stride: u32,
-    /// `pt_regs`: the user's stack pointer.
-    pub regs_sp: u32,
-    /// `pt_regs`: the user's instruction pointer.
-    pub regs_ip: u32,
     /// 1 if the offsets below are valid: they lead from a descriptor to a path.
     pub files: u32,
     /// `task_struct.files`.

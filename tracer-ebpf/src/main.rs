@@ -1,8 +1,9 @@
 //! The kernel side: system calls in, records out.
 //!
-//! One file per subject: [`call`] follows system calls from entry to exit, [`task`]
-//! follows processes, [`memory`] reads the kernel's own figures, [`emit`] is the one
-//! writer of the ring and counts what it loses, [`maps`] holds what they share.
+//! One file per subject: [`hook`] is where system calls come in, [`call`] follows them from
+//! entry to exit and [`record`] writes them down, [`task`] follows processes; [`regs`],
+//! [`memory`] and [`file`] read what the kernel knows; [`emit`] is the one writer of the
+//! ring and counts what it loses, [`maps`] holds what they share.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 
 #[cfg(target_arch = "bpf")]
@@ -10,9 +11,17 @@ mod call;
 #[cfg(target_arch = "bpf")]
 mod emit;
 #[cfg(target_arch = "bpf")]
+mod file;
+#[cfg(target_arch = "bpf")]
+mod hook;
+#[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
 mod memory;
+#[cfg(target_arch = "bpf")]
+mod record;
+#[cfg(target_arch = "bpf")]
+mod regs;
 #[cfg(target_arch = "bpf")]
 mod task;
 

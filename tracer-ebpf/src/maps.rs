@@ -1,27 +1,31 @@
 //! The maps that the programs share with each other and with user space.
 
+use core::ptr;
+
 use aya_ebpf::{
     macros::map,
     maps::{HashMap, PerCpuArray, RingBuf},
 };
-use tracer_ebpf::{LOSS_SLOTS, Target};
+use tracer_ebpf::{CALL_SLOTS, LOSS_SLOTS, Target, plan};
 
-/// A call under way.
+/// The call that a thread has under way. Kept between its calls: making one anew for each
+/// would cost more than everything else at an entry.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct InFlight {
     /// When it was entered.
     pub entered: u64,
-    /// Its number.
-    pub nr: u64,
-    /// Its arguments; those it does not take are garbage.
-    pub args: [u64; 6],
     /// [`tracer_ebpf::CallRecord::before`].
     pub before: u64,
-    /// The kind of its record, one of [`tracer_ebpf::kind`].
-    pub record: u32,
-    /// 1 if it takes part in the sequence lock of [`Target`].
-    pub counted: u32,
+    /// [`Target::since`] of its process: a slot left by an earlier observation is of none.
+    pub observation: u64,
+    /// Its number, or [`InFlight::NONE`].
+    pub nr: u64,
+}
+
+impl InFlight {
+    /// No call is under way.
+    pub const NONE: u64 = u64::MAX;
 }
 
 /// The processes whose calls leave the kernel, by tgid.
@@ -30,7 +34,7 @@ pub static TARGETS: HashMap<u32, Target> = HashMap::with_max_entries(16_384, 0);
 
 /// Calls between entry and exit, by pid and tgid.
 #[map]
-pub static IN_FLIGHT: HashMap<u64, InFlight> = HashMap::with_max_entries(16_384, 0);
+pub static IN_FLIGHT: HashMap<u64, InFlight> = HashMap::with_max_entries(65_536, 0);
 
 /// The records. User space sets the size.
 #[map]
@@ -39,3 +43,38 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 /// Records lost, by call number (or [`tracer_ebpf::loss`]) and processor.
 #[map]
 pub static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(LOSS_SLOTS, 0);
+
+/// What is done at each call, by its number. Set by user space before loading, which knows
+/// the numbers of this architecture.
+#[unsafe(no_mangle)]
+static PLANS: [u16; CALL_SLOTS] = [0; CALL_SLOTS];
+
+/// What is done at a call: see [`plan`].
+#[derive(Clone, Copy)]
+pub struct Plan(u16);
+
+impl Plan {
+    /// The plan for a call; `None` for calls that are not ours.
+    #[inline(always)]
+    pub fn of(nr: u64) -> Option<Self> {
+        if nr >= CALL_SLOTS as u64 {
+            return None;
+        }
+        // SAFETY: the index was checked; volatile because the loader replaces the values
+        // after the compiler has seen the zeros above.
+        let bits = unsafe { ptr::read_volatile((&raw const PLANS).cast::<u16>().add(nr as usize)) };
+        (bits != 0).then_some(Self(bits))
+    }
+
+    /// The kind of its record, one of [`tracer_ebpf::kind`].
+    #[inline(always)]
+    pub fn kind(self) -> u32 {
+        u32::from(self.0 & plan::KIND)
+    }
+
+    /// Whether one of the flags of [`plan`] is set.
+    #[inline(always)]
+    pub fn has(self, flag: u16) -> bool {
+        self.0 & flag != 0
+    }
+}

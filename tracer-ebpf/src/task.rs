@@ -2,28 +2,17 @@
 
 use aya_ebpf::{
     helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, generated::bpf_ktime_get_ns},
-    macros::{raw_tracepoint, tracepoint},
-    programs::{RawTracePointContext, TracePointContext},
+    macros::raw_tracepoint,
+    programs::RawTracePointContext,
 };
 use aya_log_ebpf::warn;
-use tracer_ebpf::{Figures, Target, TaskRecord, kind, loss};
+use tracer_ebpf::{Target, TaskRecord, kind, loss};
 
 use crate::{
     call, emit,
     maps::{IN_FLIGHT, TARGETS},
     memory::Task,
-};
-
-const NO_FIGURES: Figures = Figures {
-    mm: 0,
-    total_vm: 0,
-    stack_vm: 0,
-    brk: 0,
-    start_brk: 0,
-    rss_file: 0,
-    rss_anon: 0,
-    rss_shmem: 0,
-    hiwater_rss: 0,
+    record,
 };
 
 /// `sched_process_fork(parent, child)`: runs before the child does, so the child is a
@@ -46,6 +35,8 @@ pub fn fork(ctx: RawTracePointContext) -> i32 {
             entered: 0,
             exited: 0,
             follow,
+            // SAFETY: the helper takes nothing and cannot fail.
+            since: unsafe { bpf_ktime_get_ns() },
         };
         if TARGETS.insert(tgid, target, 0).is_err() {
             emit::count_lost(loss::TARGETS);
@@ -89,14 +80,11 @@ pub fn exec(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// `exit_group`: the last moment at which every kernel still has the address space.
-#[tracepoint]
-pub fn exiting(_ctx: TracePointContext) -> u32 {
-    let id = bpf_get_current_pid_tgid();
-    if TARGETS.get_ptr((id >> 32) as u32).is_some() {
-        write(id, kind::EXITING, loss::EXIT, 0, false);
-    }
-    0
+/// A target entered `exit_group`: the last moment at which every kernel still has the
+/// address space.
+#[inline(always)]
+pub fn exiting(id: u64) {
+    write(id, kind::EXITING, loss::EXIT, 0, false);
 }
 
 /// `sched_process_exit`: a thread ends, and with the last one the process.
@@ -108,7 +96,7 @@ pub fn thread_end(_ctx: RawTracePointContext) -> i32 {
         return 0;
     };
     // A thread that is killed within a call never leaves it.
-    call::abandon(id, target);
+    call::abandon(target);
     let last = Task::current().live_threads() == Some(0);
     write(id, kind::EXIT, loss::EXIT, u64::from(last), last);
     if last {
@@ -118,15 +106,15 @@ pub fn thread_end(_ctx: RawTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn write(id: u64, record: u32, slot: u32, last: u64, urgent: bool) {
+fn write(id: u64, kind: u32, slot: u32, last: u64, urgent: bool) {
     if let Some(mut entry) = emit::reserve::<TaskRecord>(slot) {
         let out = entry.as_mut_ptr();
         // SAFETY: the entry is ours until it is submitted, and every field is written.
         unsafe {
-            fill(out, id, record);
+            fill(out, id, kind);
             (*out).child_tgid = 0;
             (*out).child_tid = 0;
-            (*out).child = NO_FIGURES;
+            (*out).child = record::NO_FIGURES;
             (*out).last = last;
         }
         emit::submit(entry, urgent);
@@ -142,7 +130,7 @@ unsafe fn fill(record: *mut TaskRecord, id: u64, kind: u32) {
     // SAFETY: by this function's contract; the helper takes nothing and cannot fail.
     unsafe {
         let header = &raw mut (*record).header;
-        call::fill_header(header, id, kind, bpf_ktime_get_ns());
+        record::fill_header(header, id, kind, bpf_ktime_get_ns());
         (*header).quiet = 0;
         (*record).last = 0;
         (*record).comm = bpf_get_current_comm().unwrap_or_default();

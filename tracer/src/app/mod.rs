@@ -124,7 +124,7 @@ fn check_capabilities() -> Result<(), (Exit, anyhow::Error)> {
     let names: Vec<_> = lacking.iter().map(|capability| capability.name).collect();
     let error = anyhow::anyhow!(
         "not permitted: {} missing. Run it with sudo, or once `sudo setcap \
-         cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search+ep {}`",
+         cap_bpf,cap_perfmon,cap_sys_ptrace+ep {}`",
         names.join(", "),
         std::env::current_exe().map_or_else(
             |_| "$(which tracer)".to_owned(),

@@ -172,7 +172,7 @@ fn figures(raw: &Figures, page: PageSize) -> Option<KernelFigures> {
 fn call(record: &CallRecord, page: PageSize, extra: Extra) -> Result<EventKind, DecodeError> {
     let syscall = Syscall::from_number(record.nr).ok_or(DecodeError::UnknownCall(record.nr))?;
     let mut args = record.args;
-    // The kernel hands over six slots, of which it fills those that the call takes.
+    // Six registers, of which the call takes some.
     args.iter_mut()
         .skip(syscall.arity())
         .for_each(|arg| *arg = 0);
@@ -191,11 +191,9 @@ fn call(record: &CallRecord, page: PageSize, extra: Extra) -> Result<EventKind, 
         Extra::Name(given) => name = given,
         Extra::Ranges(given) => ranges = given,
     }
-    let grown = record
-        .header
-        .figures
-        .mm
-        .ne(&0)
+    // Without BTF there is no figure; a call that was entered before its process was
+    // observed has none of before.
+    let grown = (record.header.figures.mm != 0 && record.before != 0)
         .then(|| page.pages(record.header.figures.total_vm.saturating_sub(record.before)));
     let span = Span::new(Addr(args[0]), args[1]);
     let request = match syscall {

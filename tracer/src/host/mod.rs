@@ -11,4 +11,3 @@ pub mod kernel;
 pub mod launch;
 pub mod maps;
 pub mod process;
-pub mod tracefs;

@@ -1,22 +1,18 @@
 //! Where this kernel keeps what the probes read: BTF in, a [`Layout`] out.
 
-use anyhow::{Context as _, Result};
-use tracer_ebpf::Layout;
+use anyhow::{Context as _, Result, bail};
+use tracer_ebpf::{Layout, MM_WINDOW, RSS_WINDOW};
 
-use crate::host::{btf::Btf, kernel::Release};
+use crate::host::btf::Btf;
 
-/// The first kernel with `bpf_task_pt_regs` and `bpf_get_current_task_btf` for tracing
-/// programs (`kernel/trace/bpf_trace.c`).
-const USER_REGISTERS_SINCE: Release = Release {
-    major: 5,
-    minor: 15,
-};
+/// Bytes of each figure.
+const WORD: usize = size_of::<u64>();
 
 /// Resolves every offset.
 ///
 /// # Errors
 /// A structure or member that the probes read is not in this kernel's BTF.
-pub fn resolve(btf: &Btf, release: Release) -> Result<Layout> {
+pub fn resolve(btf: &Btf) -> Result<Layout> {
     let offset = |structure, member| btf.offset(structure, member);
     let rss = btf.member("mm_struct", "rss_stat")?;
     // An array of per-processor counters since Linux 6.2, before that a structure with an
@@ -31,23 +27,34 @@ pub fn resolve(btf: &Btf, release: Release) -> Result<Layout> {
             (rss.offset + counts.offset, size)
         }
     };
+    if 3 * rss_stride as usize + WORD > RSS_WINDOW {
+        bail!("this kernel's counters of resident pages are too far apart");
+    }
+    let sizes = ["total_vm", "stack_vm", "brk", "start_brk", "hiwater_rss"];
+    let sizes = sizes.map(|member| offset("mm_struct", member));
+    let [total_vm, stack_vm, brk, start_brk, hiwater_rss] = sizes;
+    let sizes = [total_vm?, stack_vm?, brk?, start_brk?, hiwater_rss?];
+    let [total_vm, stack_vm, brk, start_brk, hiwater_rss] = sizes;
+    let window = sizes.into_iter().min().unwrap_or_default();
+    let last = sizes.into_iter().max().unwrap_or_default();
+    if (last - window) as usize + WORD > MM_WINDOW {
+        bail!("this kernel keeps the sizes of an address space too far apart");
+    }
     let layout = Layout {
         known: 1,
-        user_regs: u32::from(release >= USER_REGISTERS_SINCE),
         task_mm: offset("task_struct", "mm")?,
         task_tgid: offset("task_struct", "tgid")?,
         task_pid: offset("task_struct", "pid")?,
         task_signal: offset("task_struct", "signal")?,
         signal_live: offset("signal_struct", "live")?,
-        mm_total_vm: offset("mm_struct", "total_vm")?,
-        mm_stack_vm: offset("mm_struct", "stack_vm")?,
-        mm_brk: offset("mm_struct", "brk")?,
-        mm_start_brk: offset("mm_struct", "start_brk")?,
-        mm_hiwater_rss: offset("mm_struct", "hiwater_rss")?,
+        mm_window: window,
+        mm_total_vm: total_vm - window,
+        mm_stack_vm: stack_vm - window,
+        mm_brk: brk - window,
+        mm_start_brk: start_brk - window,
+        mm_hiwater_rss: hiwater_rss - window,
         mm_rss: rss_first,
         rss_stride,
-        regs_sp: offset("pt_regs", "sp")?,
-        regs_ip: offset("pt_regs", "ip").or_else(|_| offset("pt_regs", "pc"))?,
         ..Layout::UNKNOWN
     };
     // Without the way to a file's path names are read from the map only.

@@ -5,26 +5,40 @@ use std::{error::Error, fmt, io};
 use aya::{
     Ebpf, EbpfLoader, include_bytes_aligned,
     maps::{HashMap, MapData, PerCpuArray, RingBuf},
-    programs::{ProgramError, RawTracePoint, TracePoint},
+    programs::{ProgramError, RawTracePoint},
 };
 use tracer_ebpf::{Layout, Target};
 use zerocopy::IntoBytes;
 
 use super::{
-    attach::{ENTRY_PROGRAMS, EXIT_PROGRAM, EXITING_PROGRAM, TASK_PROGRAMS, entry_program},
     layout,
     loss::{Counters, Losses},
+    plan::plans,
     ring::Ring,
     words::Words,
 };
 use crate::{
     event::Syscall,
-    host::{btf::Btf, kernel::Release, kernel::page_size, tracefs},
+    host::{
+        btf::Btf,
+        clock,
+        kernel::{Release, page_size},
+    },
     units::{Bytes, Pid},
 };
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
 const KERNEL_TYPES: &str = "/sys/kernel/btf/vmlinux";
+
+/// The programs, the tracepoints they go to, and whether they need the kernel's BTF. The
+/// exit of calls comes before their entry: one seen entering must be seen leaving.
+const PROGRAMS: &[(&str, &str, bool)] = &[
+    ("sys_exit", "sys_exit", false),
+    ("sys_enter", "sys_enter", false),
+    ("fork", "sched_process_fork", true),
+    ("exec", "sched_process_exec", false),
+    ("thread_end", "sched_process_exit", false),
+];
 
 /// How to load.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +54,6 @@ pub struct Options {
 pub struct Availability {
     /// Why the kernel's own figures cannot be read with each event, if so.
     pub no_figures: Option<String>,
-    /// Calls that this kernel has no tracepoint for: it has no such calls.
-    pub absent_calls: Vec<Syscall>,
     /// What else is missing, in words, with what that costs.
     pub notes: Vec<String>,
 }
@@ -119,9 +131,8 @@ impl Probes {
         if release < Release::OLDEST {
             return Err(ProbeError::KernelTooOld(release));
         }
-        tracefs::ensure_mounted().map_err(|error| unsupported(&error))?;
         let mut availability = Availability::default();
-        let layout = match kernel_layout(release) {
+        let layout = match kernel_layout() {
             Ok(layout) => layout,
             Err(error) => {
                 availability.no_figures = Some(format!("{error:#}"));
@@ -145,6 +156,7 @@ impl Probes {
             .map_err(|_| ProbeError::Unsupported("the ring must be smaller than 4 GiB".into()))?;
         let mut ebpf = EbpfLoader::new()
             .override_global("LAYOUT", layout.as_bytes(), true)
+            .override_global("PLANS", plans().as_bytes(), true)
             .map_max_entries("EVENTS", ring_size)
             .load(OBJECT)
             .map_err(|error| refused("loading the probes' maps", &error))?;
@@ -185,6 +197,7 @@ impl Probes {
             entered: 0,
             exited: 0,
             follow: u64::from(self.follow),
+            since: clock::now().0,
         });
         self.targets
             .insert(pid.0, target, 0)
@@ -200,23 +213,15 @@ impl Probes {
     /// What was attached, in words.
     #[must_use]
     pub fn describe(&self) -> Vec<String> {
-        let absent = &self.availability.absent_calls;
-        let names: Vec<_> = absent.iter().map(|call| call.name()).collect();
         let figures = match &self.availability.no_figures {
             None => "the kernel's own figures come with each event",
             Some(_) => "the kernel's own figures do not come with events",
         };
-        let mut lines = vec![
-            format!("{} system calls traced", Syscall::ALL.len() - absent.len()),
+        let traced = Syscall::ALL.iter().filter(|call| call.number().is_some());
+        vec![
+            format!("{} system calls traced", traced.count()),
             figures.to_owned(),
-        ];
-        if !names.is_empty() {
-            lines.push(format!(
-                "calls this kernel does not have: {}",
-                names.join(", ")
-            ));
-        }
-        lines
+        ]
     }
 
     /// What the kernel side could not deliver so far.
@@ -234,33 +239,7 @@ impl Probes {
     }
 
     fn attach(&mut self, has_btf: bool) -> Result<(), ProbeError> {
-        // Exits first: a call that is seen entering must be seen leaving.
-        for name in std::iter::once(&EXIT_PROGRAM).chain(ENTRY_PROGRAMS) {
-            self.trace_point(name)?
-                .load()
-                .map_err(|error| verifier(name, &error))?;
-        }
-        for &call in Syscall::ALL {
-            let entry = tracefs::has_event("syscalls", &format!("sys_enter_{call}"));
-            if !entry || call.number().is_none() {
-                self.availability.absent_calls.push(call);
-                continue;
-            }
-            self.attach_one(EXIT_PROGRAM, &format!("sys_exit_{call}"))?;
-            self.attach_one(entry_program(call), &format!("sys_enter_{call}"))?;
-        }
-        if self.availability.absent_calls.contains(&Syscall::Mmap) {
-            return Err(ProbeError::Unsupported(
-                "this kernel has no tracepoints for system calls (CONFIG_FTRACE_SYSCALLS): tracer \
-                 cannot work on it"
-                    .into(),
-            ));
-        }
-        self.trace_point(EXITING_PROGRAM)?
-            .load()
-            .map_err(|error| verifier(EXITING_PROGRAM, &error))?;
-        self.attach_one(EXITING_PROGRAM, "sys_enter_exit_group")?;
-        for &(name, tracepoint, needs_btf) in TASK_PROGRAMS {
+        for &(name, tracepoint, needs_btf) in PROGRAMS {
             if needs_btf && !has_btf {
                 continue;
             }
@@ -278,30 +257,13 @@ impl Probes {
         }
         Ok(())
     }
-
-    fn attach_one(&mut self, program: &str, event: &str) -> Result<(), ProbeError> {
-        self.trace_point(program)?
-            .attach("syscalls", event)
-            .map(drop)
-            .map_err(|error| refused(&format!("attaching to syscalls:{event}"), &error))
-    }
-
-    fn trace_point(&mut self, name: &str) -> Result<&mut TracePoint, ProbeError> {
-        let program = self
-            .ebpf
-            .program_mut(name)
-            .ok_or_else(|| incomplete(name))?;
-        program
-            .try_into()
-            .map_err(|error: ProgramError| verifier(name, &error))
-    }
 }
 
-fn kernel_layout(release: Release) -> anyhow::Result<Layout> {
+fn kernel_layout() -> anyhow::Result<Layout> {
     use anyhow::Context as _;
     let bytes = std::fs::read(KERNEL_TYPES)
         .with_context(|| format!("this kernel has no BTF ({KERNEL_TYPES})"))?;
-    layout::resolve(&Btf::parse(&bytes)?, release)
+    layout::resolve(&Btf::parse(&bytes)?)
 }
 
 fn raise_memlock() -> nix::Result<()> {

@@ -3,10 +3,10 @@
 //! Loads the programs with this kernel's layout, attaches what this kernel has, reads the
 //! ring and the loss counters. What could not be attached is a value, not a log line.
 
-mod attach;
 mod layout;
 mod load;
 mod loss;
+mod plan;
 mod ring;
 mod words;
 

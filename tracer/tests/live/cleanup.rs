@@ -10,7 +10,7 @@ fn leaves_nothing_after(signal: Signal) {
     let tracer = Tracer::plain(&["--quiet", "--pid", &target.pid().to_string()]);
     tracer.wait_until_observed(&[target.pid()]);
     let held = bpf_programs_of(tracer.pid());
-    assert!(held.len() > 5, "it has programs in the kernel: {held:?}");
+    assert!(held.len() >= 5, "it has programs in the kernel: {held:?}");
     assert!(held.is_subset(&bpf_programs()), "{held:?}");
     tracer.signal(signal);
     let ended = tracer.finish();

@@ -1,0 +1,48 @@
+//! Where the kernel calls in: system calls at their entry and exit.
+//!
+//! Raw tracepoints, which hand over the saved registers: they are the same on every
+//! kernel, need no tracefs, and cost the traced process about half of what the perf
+//! events of single calls do.
+
+use aya_ebpf::{
+    helpers::bpf_get_current_pid_tgid, macros::raw_tracepoint, programs::RawTracePointContext,
+};
+use tracer_ebpf::kind;
+
+use crate::{
+    call,
+    maps::{Plan, TARGETS},
+    task,
+};
+
+/// `sys_enter(regs, id)`, for every system call of the machine.
+#[raw_tracepoint(tracepoint = "sys_enter")]
+pub fn sys_enter(ctx: RawTracePointContext) -> i32 {
+    if let Some(plan) = Plan::of(ctx.arg::<u64>(1)) {
+        entered(plan, ctx.arg::<u64>(1) as u32);
+    }
+    0
+}
+
+/// `sys_exit(regs, ret)`, likewise.
+#[raw_tracepoint(tracepoint = "sys_exit")]
+pub fn sys_exit(ctx: RawTracePointContext) -> i32 {
+    let id = bpf_get_current_pid_tgid();
+    if let Some(target) = TARGETS.get_ptr_mut((id >> 32) as u32) {
+        call::exit(id, target, ctx.arg::<u64>(0), ctx.arg::<i64>(1));
+    }
+    0
+}
+
+#[inline(always)]
+fn entered(plan: Plan, nr: u32) {
+    let id = bpf_get_current_pid_tgid();
+    let Some(target) = TARGETS.get_ptr_mut((id >> 32) as u32) else {
+        return;
+    };
+    if plan.kind() == kind::EXITING {
+        task::exiting(id);
+    } else {
+        call::enter(id, target, plan, nr);
+    }
+}

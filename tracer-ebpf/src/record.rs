@@ -1,0 +1,226 @@
+//! A call that was left, as a record in the ring: one function for each kind.
+
+use aya_ebpf::helpers::generated::{
+    bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_probe_read_user, bpf_probe_read_user_str,
+};
+use tracer_ebpf::{
+    CallRecord, Figures, FileRecord, Header, Iovec, NAME_LEN, NamingRecord, PlacingRecord, RANGE_RECORDS,
+    RANGES_PER_RECORD, RangesRecord, Target, kind,
+};
+
+use crate::{
+    emit, file,
+    memory::{self, Task},
+    regs::Registers,
+};
+
+/// `mmap`'s bit that tells a file with code (`include/uapi/asm-generic/mman-common.h`).
+const PROT_EXEC: u64 = 4;
+
+/// Of no address space.
+pub const NO_FIGURES: Figures = Figures {
+    mm: 0,
+    total_vm: 0,
+    stack_vm: 0,
+    brk: 0,
+    start_brk: 0,
+    rss_file: 0,
+    rss_anon: 0,
+    rss_shmem: 0,
+    hiwater_rss: 0,
+};
+
+/// A call that was left.
+pub struct Call {
+    /// The thread, and in the upper half its process.
+    pub id: u64,
+    /// The kind of its record.
+    pub kind: u32,
+    /// When it was entered.
+    pub entered: u64,
+    /// [`CallRecord::before`].
+    pub before: u64,
+    /// Its result.
+    pub ret: i64,
+    /// Whether it takes part in the sequence lock of [`Target`].
+    pub counted: bool,
+    /// What it was made with.
+    pub regs: Registers,
+}
+
+/// Arguments and result say all.
+#[inline(always)]
+pub fn write_call(call: &Call, target: Option<*mut Target>) {
+    if let Some(mut entry) = emit::reserve::<CallRecord>(call.regs.nr as u32) {
+        // SAFETY: the entry is ours until it is submitted, and every field is written.
+        unsafe { fill(entry.as_mut_ptr(), call, target) };
+        emit::submit(entry, false);
+    }
+}
+
+/// Who called matters. `context`: whether it returned one behind its second argument.
+#[inline(always)]
+pub fn write_placing(call: &Call, context: bool, target: Option<*mut Target>) {
+    if let Some(mut entry) = emit::reserve::<PlacingRecord>(call.regs.nr as u32) {
+        let record = entry.as_mut_ptr();
+        // SAFETY: as above.
+        unsafe {
+            fill_placing(record, call, target);
+            if context {
+                (*record).call.context = memory::read_user_u64(call.regs.args[1]);
+            }
+        }
+        emit::submit(entry, false);
+    }
+}
+
+/// Which file it is matters too.
+#[inline(always)]
+pub fn write_file(call: &Call, target: Option<*mut Target>) {
+    if let Some(mut entry) = emit::reserve::<FileRecord>(call.regs.nr as u32) {
+        let record = entry.as_mut_ptr();
+        // SAFETY: as above; parts beyond `count` stay as they were and are never looked at.
+        unsafe {
+            fill_placing(&raw mut (*record).placing, call, target);
+            (*record).placing.call.header.kind = kind::FILE;
+            file::describe(call.regs.args[4], record);
+        }
+        // What brings code says whose calls come from there: to be read at once.
+        emit::submit(entry, call.regs.args[2] & PROT_EXEC != 0);
+    }
+}
+
+/// With the name that was given.
+#[inline(always)]
+pub fn write_naming(call: &Call) {
+    if let Some(mut entry) = emit::reserve::<NamingRecord>(call.regs.nr as u32) {
+        let record = entry.as_mut_ptr();
+        // SAFETY: as above; the name is zeroed first because the helper leaves what lies
+        // behind the string as it was.
+        unsafe {
+            fill(&raw mut (*record).call, call, None);
+            (*record).name = [0; NAME_LEN];
+            bpf_probe_read_user_str(
+                (&raw mut (*record).name).cast(),
+                NAME_LEN as u32,
+                call.regs.args[4] as *const _,
+            );
+        }
+        emit::submit(entry, false);
+    }
+}
+
+/// With its vector of ranges, in as many records as that takes.
+#[inline(always)]
+pub fn write_ranges(call: &Call) {
+    const BYTES: u32 = (RANGES_PER_RECORD * size_of::<Iovec>()) as u32;
+    for index in 0..RANGE_RECORDS {
+        let first = (index * RANGES_PER_RECORD) as u64;
+        let left = call.regs.args[2].saturating_sub(first);
+        if left == 0 && index > 0 {
+            return;
+        }
+        let Some(mut entry) = emit::reserve::<RangesRecord>(call.regs.nr as u32) else {
+            return;
+        };
+        let record = entry.as_mut_ptr();
+        let vector = call.regs.args[1] + first * size_of::<Iovec>() as u64;
+        // SAFETY: as above; the helper zeroes what it cannot read.
+        unsafe {
+            fill_call(&raw mut (*record).call, call);
+            (*record).call.header.quiet = 0;
+            // Nothing is read of the kernel in here: the verifier follows each turn by itself.
+            (*record).call.header.figures = NO_FIGURES;
+            (*record).first = first as u32;
+            (*record).count = left.min(RANGES_PER_RECORD as u64) as u32;
+            bpf_probe_read_user(
+                (&raw mut (*record).ranges).cast(),
+                BYTES,
+                vector as *const _,
+            );
+        }
+        emit::submit(entry, false);
+    }
+}
+
+/// Fills every field of the record.
+///
+/// # Safety
+/// `record` must be valid for writes.
+#[inline(always)]
+unsafe fn fill_placing(record: *mut PlacingRecord, call: &Call, target: Option<*mut Target>) {
+    // SAFETY: by this function's contract.
+    unsafe {
+        fill(&raw mut (*record).call, call, target);
+        (*record).ip = call.regs.ip;
+        memory::user_stack(call.regs.sp, &raw mut (*record).stack);
+    }
+}
+
+/// Fills every field of the record.
+///
+/// # Safety
+/// `record` must be valid for writes; `target` lives as long as the program runs.
+#[inline(always)]
+unsafe fn fill(record: *mut CallRecord, call: &Call, target: Option<*mut Target>) {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let header = &raw mut (*record).header;
+        let (entered, exited) = counts(target);
+        Task::current().figures(&raw mut (*header).figures);
+        let (entered_after, _) = counts(target);
+        let alone =
+            call.counted && entered == entered_after && entered == exited.wrapping_add(1);
+        fill_call(record, call);
+        (*header).quiet = u64::from(alone);
+    }
+}
+
+/// Fills the record but for `quiet` and the figures.
+///
+/// # Safety
+/// `record` must be valid for writes.
+#[inline(always)]
+unsafe fn fill_call(record: *mut CallRecord, call: &Call) {
+    // SAFETY: by this function's contract.
+    unsafe {
+        (*record).nr = call.regs.nr;
+        (*record).ret = call.ret;
+        (*record).args = call.regs.args;
+        (*record).before = call.before;
+        (*record).context = 0;
+        fill_header(&raw mut (*record).header, call.id, call.kind, call.entered);
+    }
+}
+
+/// Fills the header but for `quiet` and the figures.
+///
+/// # Safety
+/// `header` must be valid for writes.
+#[inline(always)]
+pub unsafe fn fill_header(header: *mut Header, id: u64, record: u32, entered: u64) {
+    // SAFETY: by this function's contract; the helpers take nothing and cannot fail.
+    unsafe {
+        (*header).kind = record;
+        (*header).cpu = bpf_get_smp_processor_id();
+        (*header).tgid = (id >> 32) as u32;
+        (*header).tid = id as u32;
+        (*header).entered = entered;
+        (*header).exited = bpf_ktime_get_ns();
+    }
+}
+
+#[inline(always)]
+fn counts(target: Option<*mut Target>) -> (u64, u64) {
+    match target {
+        // SAFETY: the value lives as long as the program runs; volatile because other
+        // processors write it.
+        Some(target) => unsafe {
+            (
+                core::ptr::read_volatile(&raw const (*target).entered),
+                core::ptr::read_volatile(&raw const (*target).exited),
+            )
+        },
+        None => (0, 0),
+    }
+}
