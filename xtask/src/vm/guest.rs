@@ -48,6 +48,8 @@ pub struct Programs {
     pub live: PathBuf,
     /// The experiment in C.
     pub seed: PathBuf,
+    /// What makes the verifier tell how much work it had.
+    pub verifier: PathBuf,
 }
 
 /// Files of this system by their place in the guest.
@@ -63,6 +65,7 @@ pub fn build(image: &Path, scratch: &Path, programs: &Programs, filters: &[Strin
         ("workload", &programs.workload),
         ("live", &programs.live),
         ("seed", &programs.seed),
+        ("verifier.so", &programs.verifier),
     ] {
         let slim = scratch.join(name);
         strip(built, &slim)?;
@@ -114,6 +117,7 @@ fn environment() -> String {
     "TRACER_BIN=/usr/bin/tracer\n\
      WORKLOAD_BIN=/usr/bin/workload\n\
      SEED_BIN=/usr/bin/seed\n\
+     VERIFIER_LIB=/usr/bin/verifier.so\n\
      LIVE_PATIENCE=600\n"
         .to_owned()
 }

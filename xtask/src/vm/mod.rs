@@ -136,23 +136,25 @@ fn build_programs(
         Profile::Release
     };
     let products = build::products(workspace, tools, profile)?;
+    let sources = &workspace.root;
     Ok(guest::Programs {
         tracer: products.tracer,
         workload: products.workload,
         live: live::build(workspace, tools)?,
-        seed: compile_seed(workspace, folder)?,
+        seed: compile(&sources.join("workload/c/seed.c"), folder.join("seed"), &[])?,
+        verifier: compile(
+            &sources.join("tracer/tests/live/verifier.c"),
+            folder.join("verifier.so"),
+            &["-shared", "-fPIC"],
+        )?,
     })
 }
 
 /// There is no compiler in the guest.
-fn compile_seed(workspace: &Workspace, folder: &Path) -> Result<PathBuf> {
-    let program = folder.join("seed");
+fn compile(source: &Path, program: PathBuf, options: &[&str]) -> Result<PathBuf> {
     let mut compiler = Command::new("gcc");
-    compiler
-        .arg("-O2")
-        .arg("-o")
-        .arg(&program)
-        .arg(workspace.root.join("workload/c/seed.c"));
+    compiler.arg("-O2").args(options);
+    compiler.arg("-o").arg(&program).arg(source);
     exec::stream(&mut compiler, "gcc")?;
     Ok(program)
 }

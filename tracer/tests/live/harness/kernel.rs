@@ -180,27 +180,6 @@ pub fn bpf_programs() -> BTreeSet<u32> {
         .collect()
 }
 
-/// A program and how much work it was for the kernel.
-#[derive(Debug)]
-pub struct ProgramSize {
-    pub name: String,
-    /// Instructions that the verifier went through, which may be many times those there are; the
-    /// kernel tells since 5.16.
-    pub verified: Option<u32>,
-}
-
-/// Asks the kernel about these programs.
-pub fn program_sizes(ids: &BTreeSet<u32>) -> Vec<ProgramSize> {
-    loaded_programs()
-        .flatten()
-        .filter(|program| ids.contains(&program.id()))
-        .map(|program| ProgramSize {
-            name: program.name_as_str().unwrap_or_default().to_owned(),
-            verified: program.verified_instruction_count(),
-        })
-        .collect()
-}
-
 /// The BPF programs that a process holds, by id.
 pub fn bpf_programs_of(pid: u32) -> BTreeSet<u32> {
     let descriptors = fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("it exists");

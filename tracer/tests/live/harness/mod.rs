@@ -9,7 +9,7 @@ mod tracer;
 
 pub use account::Account;
 pub use folder::Folder;
-pub use kernel::{Stopped, bpf_programs, bpf_programs_of, program_sizes, vm_size};
+pub use kernel::{Stopped, bpf_programs, bpf_programs_of, vm_size};
 pub use process::{Lines, Running, Target};
 pub use tracer::{Ended, Tracer};
 
