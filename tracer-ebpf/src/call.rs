@@ -8,6 +8,7 @@ use tracer_ebpf::{PR_SET_VMA, Target, kind, loss, plan};
 
 use crate::{
     emit,
+    kinds::Kinds,
     maps::{IN_FLIGHT, InFlight, Plan},
     memory::Task,
     record::{self, Call},
@@ -50,9 +51,10 @@ pub fn enter(id: u64, target: *mut Target, plan: Plan, nr: u32) {
     }
 }
 
-/// A target leaves a call, whose saved registers are at `regs`.
+/// A target leaves a call, whose saved registers are at `regs`. Only records of `kinds` are
+/// written.
 #[inline(always)]
-pub fn exit(id: u64, target: *mut Target, regs: u64, ret: i64) {
+pub fn exit(id: u64, target: *mut Target, regs: u64, ret: i64, kinds: Kinds) {
     let regs = Registers::read(regs);
     let Some(plan) = Plan::of(regs.nr) else {
         return;
@@ -94,15 +96,20 @@ pub fn exit(id: u64, target: *mut Target, regs: u64, ret: i64) {
         regs,
     };
     let target_of_call = if counted { Some(target) } else { None };
+    let is_file = plan.has(plan::FILE) && call.regs.args[3] & MAP_ANONYMOUS == 0;
     match call.kind {
-        kind::PLACING if plan.has(plan::FILE) && call.regs.args[3] & MAP_ANONYMOUS == 0 => {
+        kind::PLACING if kinds.have(kind::FILE) && is_file => {
             record::write_file(&call, target_of_call);
         }
-        kind::PLACING => record::write_placing(&call, plan.has(plan::CONTEXT), target_of_call),
-        kind::NAMING if call.regs.args[0] != PR_SET_VMA => {}
-        kind::NAMING => record::write_naming(&call),
-        kind::RANGES => record::write_ranges(&call),
-        _ => record::write_call(&call, target_of_call),
+        kind::PLACING if kinds.have(kind::PLACING) => {
+            record::write_placing(&call, plan.has(plan::CONTEXT), target_of_call);
+        }
+        kind::NAMING if kinds.have(kind::NAMING) && call.regs.args[0] == PR_SET_VMA => {
+            record::write_naming(&call);
+        }
+        kind::RANGES if kinds.have(kind::RANGES) => record::write_ranges(&call),
+        kind::CALL if kinds.have(kind::CALL) => record::write_call(&call, target_of_call),
+        _ => {}
     }
     // After the record was submitted: who sees no call under way has every earlier
     // record before its own.

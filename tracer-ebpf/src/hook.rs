@@ -7,10 +7,11 @@
 use aya_ebpf::{
     helpers::bpf_get_current_pid_tgid, macros::raw_tracepoint, programs::RawTracePointContext,
 };
-use tracer_ebpf::kind;
+use tracer_ebpf::{Target, kind};
 
 use crate::{
     call,
+    kinds::Kinds,
     maps::{Plan, TARGETS},
     task,
 };
@@ -18,8 +19,12 @@ use crate::{
 /// `sys_enter(regs, id)`, for every system call of the machine.
 #[raw_tracepoint(tracepoint = "sys_enter")]
 pub fn sys_enter(ctx: RawTracePointContext) -> i32 {
-    if let Some(plan) = Plan::of(ctx.arg::<u64>(1)) {
-        entered(plan, ctx.arg::<u64>(1) as u32);
+    let nr = ctx.arg::<u64>(1);
+    if let Some(plan) = Plan::of(nr) {
+        let id = bpf_get_current_pid_tgid();
+        if let Some(target) = TARGETS.get_ptr_mut((id >> 32) as u32) {
+            entered(id, target, plan, nr as u32);
+        }
     }
     0
 }
@@ -29,17 +34,14 @@ pub fn sys_enter(ctx: RawTracePointContext) -> i32 {
 pub fn sys_exit(ctx: RawTracePointContext) -> i32 {
     let id = bpf_get_current_pid_tgid();
     if let Some(target) = TARGETS.get_ptr_mut((id >> 32) as u32) {
-        call::exit(id, target, ctx.arg::<u64>(0), ctx.arg::<i64>(1));
+        call::exit(id, target, ctx.arg::<u64>(0), ctx.arg::<i64>(1), Kinds::ALL);
     }
     0
 }
 
+/// A target entered a call that is ours.
 #[inline(always)]
-fn entered(plan: Plan, nr: u32) {
-    let id = bpf_get_current_pid_tgid();
-    let Some(target) = TARGETS.get_ptr_mut((id >> 32) as u32) else {
-        return;
-    };
+pub fn entered(id: u64, target: *mut Target, plan: Plan, nr: u32) {
     if plan.kind() == kind::EXITING {
         task::exiting(id);
     } else {

@@ -1,6 +1,6 @@
 //! The kernel side: system calls in, records out.
 //!
-//! One file per subject: [`hook`] is where system calls come in, [`call`] follows them from
+//! One file per subject: [`hook`] and [`trampoline`] are where system calls come in, [`call`] follows them from
 //! entry to exit and [`record`] writes them down, [`task`] follows processes; [`regs`],
 //! [`memory`] and [`file`] read what the kernel knows; [`emit`] is the one writer of the
 //! ring and counts what it loses, [`maps`] holds what they share.
@@ -15,6 +15,8 @@ mod file;
 #[cfg(target_arch = "bpf")]
 mod hook;
 #[cfg(target_arch = "bpf")]
+mod kinds;
+#[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
 mod memory;
@@ -24,6 +26,8 @@ mod record;
 mod regs;
 #[cfg(target_arch = "bpf")]
 mod task;
+#[cfg(target_arch = "bpf")]
+mod trampoline;
 
 #[cfg(target_arch = "bpf")]
 #[panic_handler]

@@ -4,8 +4,8 @@ use aya_ebpf::helpers::generated::{
     bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_probe_read_user, bpf_probe_read_user_str,
 };
 use tracer_ebpf::{
-    CallRecord, Figures, FileRecord, Header, Iovec, NAME_LEN, NamingRecord, PlacingRecord, RANGE_RECORDS,
-    RANGES_PER_RECORD, RangesRecord, Target, kind,
+    CallRecord, Figures, FileRecord, Header, Iovec, NAME_LEN, NamingRecord, PlacingRecord,
+    RANGE_RECORDS, RANGES_PER_RECORD, RangesRecord, Target, kind,
 };
 
 use crate::{
@@ -169,8 +169,7 @@ unsafe fn fill(record: *mut CallRecord, call: &Call, target: Option<*mut Target>
         let (entered, exited) = counts(target);
         Task::current().figures(&raw mut (*header).figures);
         let (entered_after, _) = counts(target);
-        let alone =
-            call.counted && entered == entered_after && entered == exited.wrapping_add(1);
+        let alone = call.counted && entered == entered_after && entered == exited.wrapping_add(1);
         fill_call(record, call);
         (*header).quiet = u64::from(alone);
     }

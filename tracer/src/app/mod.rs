@@ -17,10 +17,10 @@ use screen::Screen;
 use crate::{
     cli::{
         self, Exit, Intent,
-        intent::{Color, Format, Output, Subject, Trace, Verbosity},
+        intent::{Capture, Color, Format, Output, Subject, Trace, Verbosity},
     },
     host::kernel::{Capability, missing},
-    probe::ProbeError,
+    probe::{CaptureWish, ProbeError},
     report::Report,
     session::{self, Observed, Outcome, Wishes},
     view::{self, Style},
@@ -80,6 +80,11 @@ fn observe(trace: &Trace) -> Result<(), (Exit, anyhow::Error)> {
         follow: trace.follow,
         duration: trace.duration,
         ring: trace.ring_size,
+        capture: match trace.capture {
+            Capture::Auto => CaptureWish::Best,
+            Capture::Tracepoints => CaptureWish::Tracepoints,
+            Capture::Trampolines => CaptureWish::Trampolines,
+        },
     };
     let mut screen = Screen::new(trace, style(trace.color, &io::stdout()));
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -72,6 +72,13 @@ pub struct Args {
     #[arg(long, value_name = "MIB", default_value = "8", value_parser = values::ring_size)]
     pub ring_size: u32,
 
+    /// Where the kernel is tapped; auto: by trampolines if it allows them
+    ///
+    /// Trampolines (fentry, fexit) cost other system calls of the machine nothing; the
+    /// tracepoints of system calls work on every kernel. `-vv` says which it is.
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    pub capture: Capture,
+
     /// When to use colours; auto: on a terminal, unless NO_COLOR is set
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
@@ -88,6 +95,17 @@ pub enum Format {
     Text,
     /// For programs: see docs/json.md
     Json,
+}
+
+/// Where the kernel is tapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Capture {
+    /// By trampolines if the kernel allows them
+    Auto,
+    /// At the raw tracepoints of system calls
+    Tracepoints,
+    /// In the functions of the calls
+    Trampolines,
 }
 
 /// When colours are used.

@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::error::ErrorKind;
 
-pub use super::args::{Color, Format};
+pub use super::args::{Capture, Color, Format};
 use super::{args::Args, generate::Paper};
 use crate::units::{Bytes, Pid};
 
@@ -38,6 +38,8 @@ pub struct Trace {
     pub ring_size: Bytes,
     /// When to use colours.
     pub color: Color,
+    /// How calls are captured.
+    pub capture: Capture,
 }
 
 /// Whom to trace.
@@ -126,6 +128,7 @@ impl TryFrom<Args> for Intent {
             },
             ring_size: Bytes(u64::from(args.ring_size) << 20),
             color: args.color,
+            capture: args.capture,
         }))
     }
 }

@@ -35,6 +35,7 @@ fn a_process_is_enough() {
             verbosity: Verbosity::Normal,
             ring_size: Bytes(8 << 20),
             color: Color::Auto,
+            capture: Capture::Auto,
         }
     );
 }

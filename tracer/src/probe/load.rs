@@ -1,16 +1,15 @@
 //! Loading and attaching: an object and this kernel in, live probes out.
 
-use std::{error::Error, fmt, io};
-
 use aya::{
     Ebpf, EbpfLoader, include_bytes_aligned,
     maps::{HashMap, MapData, PerCpuArray, RingBuf},
-    programs::{ProgramError, RawTracePoint},
 };
 use tracer_ebpf::{Layout, Target};
 use zerocopy::IntoBytes;
 
 use super::{
+    attach::{self, Capture, CaptureWish},
+    error::{ProbeError, incomplete, refused, unsupported},
     layout,
     loss::{Counters, Losses},
     plan::plans,
@@ -18,7 +17,6 @@ use super::{
     words::Words,
 };
 use crate::{
-    event::Syscall,
     host::{
         btf::Btf,
         clock,
@@ -30,16 +28,6 @@ use crate::{
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
 const KERNEL_TYPES: &str = "/sys/kernel/btf/vmlinux";
 
-/// The programs, the tracepoints they go to, and whether they need the kernel's BTF. The
-/// exit of calls comes before their entry: one seen entering must be seen leaving.
-const PROGRAMS: &[(&str, &str, bool)] = &[
-    ("sys_exit", "sys_exit", false),
-    ("sys_enter", "sys_enter", false),
-    ("fork", "sched_process_fork", true),
-    ("exec", "sched_process_exec", false),
-    ("thread_end", "sched_process_exit", false),
-];
-
 /// How to load.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -47,6 +35,8 @@ pub struct Options {
     pub ring: Bytes,
     /// Whether children of targets become targets.
     pub follow: bool,
+    /// How calls are to be captured.
+    pub capture: CaptureWish,
 }
 
 /// What this kernel gave and what it did not.
@@ -66,6 +56,7 @@ pub struct Probes {
     counters: Counters,
     words: Option<Words>,
     follow: bool,
+    capture: Capture,
     availability: Availability,
 }
 
@@ -78,44 +69,6 @@ struct TargetValue(Target);
 // SAFETY: `Target` is `repr(C)` of integers only, without padding (zerocopy's `IntoBytes`
 // is derived for it, which refuses padding).
 unsafe impl aya::Pod for TargetValue {}
-
-/// Why there are no probes.
-#[derive(Debug)]
-pub enum ProbeError {
-    /// This binary was built without them.
-    NotBuilt,
-    /// The kernel is older than any that has what the probes need.
-    KernelTooOld(Release),
-    /// The kernel refused for lack of permission.
-    NotPermitted(String),
-    /// The kernel lacks something, or refused for another reason.
-    Unsupported(String),
-}
-
-impl fmt::Display for ProbeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotBuilt => f.write_str(
-                "this tracer was built without probes: build it with `cargo xtask build`, and \
-                 without AYA_BUILD_SKIP",
-            ),
-            Self::KernelTooOld(release) => write!(
-                f,
-                "Linux {release} is too old: the probes need the BPF ring buffer; the oldest \
-                 supported kernel is {}",
-                Release::OLDEST
-            ),
-            Self::NotPermitted(what) => write!(
-                f,
-                "the kernel does not permit {what}: run tracer as root (`sudo tracer …`) or give \
-                 it cap_bpf, cap_perfmon and cap_sys_ptrace"
-            ),
-            Self::Unsupported(what) => f.write_str(what),
-        }
-    }
-}
-
-impl Error for ProbeError {}
 
 impl Probes {
     /// Loads the programs and attaches them. Nothing is traced until [`Probes::add_target`].
@@ -169,9 +122,11 @@ impl Probes {
             counters,
             words: None,
             follow: options.follow && layout.known != 0,
+            capture: Capture::default(),
             availability,
         };
-        probes.attach(layout.known != 0)?;
+        attach::tasks(&mut probes.ebpf, layout.known != 0)?;
+        probes.capture = attach::calls(&mut probes.ebpf, options.capture)?;
         match Words::collect(&mut probes.ebpf) {
             Ok(words) => probes.words = Some(words),
             Err(error) => {
@@ -217,11 +172,7 @@ impl Probes {
             None => "the kernel's own figures come with each event",
             Some(_) => "the kernel's own figures do not come with events",
         };
-        let traced = Syscall::ALL.iter().filter(|call| call.number().is_some());
-        vec![
-            format!("{} system calls traced", traced.count()),
-            figures.to_owned(),
-        ]
+        vec![self.capture.to_string(), figures.to_owned()]
     }
 
     /// What the kernel side could not deliver so far.
@@ -236,26 +187,6 @@ impl Probes {
     /// What the kernel side said since the last call.
     pub fn words(&mut self) -> Vec<String> {
         self.words.as_mut().map(Words::take).unwrap_or_default()
-    }
-
-    fn attach(&mut self, has_btf: bool) -> Result<(), ProbeError> {
-        for &(name, tracepoint, needs_btf) in PROGRAMS {
-            if needs_btf && !has_btf {
-                continue;
-            }
-            let program = self
-                .ebpf
-                .program_mut(name)
-                .ok_or_else(|| incomplete(name))?;
-            let program: &mut RawTracePoint = program
-                .try_into()
-                .map_err(|error: ProgramError| verifier(name, &error))?;
-            program.load().map_err(|error| verifier(name, &error))?;
-            program
-                .attach(tracepoint)
-                .map_err(|error| refused(&format!("attaching to {tracepoint}"), &error))?;
-        }
-        Ok(())
     }
 }
 
@@ -278,63 +209,4 @@ fn take<T>(
 ) -> Result<T, ProbeError> {
     let map = ebpf.take_map(name).ok_or_else(|| incomplete(name))?;
     convert(map).map_err(|error| refused(&format!("opening the map {name}"), &error))
-}
-
-fn incomplete(name: &str) -> ProbeError {
-    ProbeError::Unsupported(format!(
-        "the kernel side that was built in lacks `{name}`: build tracer anew"
-    ))
-}
-
-fn unsupported(error: &anyhow::Error) -> ProbeError {
-    ProbeError::Unsupported(format!("{error:#}"))
-}
-
-fn verifier(program: &str, error: &ProgramError) -> ProbeError {
-    refused(&format!("loading the program `{program}`"), error)
-}
-
-/// Tells lack of permission from everything else by the error at the root.
-fn refused(what: &str, error: &(dyn Error + 'static)) -> ProbeError {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<io::Error>()
-            && io.kind() == io::ErrorKind::PermissionDenied
-        {
-            return ProbeError::NotPermitted(what.to_owned());
-        }
-        cause = error.source();
-    }
-    ProbeError::Unsupported(format!("{what} failed: {}", root_cause(error)))
-}
-
-/// The error and its causes on one line. The verifier's log has thousands; its last words
-/// say what it did not like.
-fn root_cause(error: &(dyn Error + 'static)) -> String {
-    if let Some(ProgramError::LoadError {
-        io_error,
-        verifier_log,
-    }) = error.downcast_ref()
-    {
-        let log = verifier_log.to_string();
-        let words = log
-            .lines()
-            .rev()
-            .find(|line| is_verdict(line))
-            .unwrap_or_default();
-        return format!("{io_error}; the verifier says: {}", words.trim());
-    }
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
-/// Whether a line of the verifier's log is its reason rather than its statistics.
-fn is_verdict(line: &str) -> bool {
-    const STATISTICS: [&str; 3] = ["processed ", "verification time", "stack depth"];
-    !line.trim().is_empty() && !STATISTICS.iter().any(|prefix| line.starts_with(prefix))
 }

@@ -3,6 +3,8 @@
 //! Loads the programs with this kernel's layout, attaches what this kernel has, reads the
 //! ring and the loss counters. What could not be attached is a value, not a log line.
 
+mod attach;
+mod error;
 mod layout;
 mod load;
 mod loss;
@@ -10,6 +12,8 @@ mod plan;
 mod ring;
 mod words;
 
-pub use load::{Availability, Options, ProbeError, Probes};
+pub use attach::{Capture, CaptureWish};
+pub use error::ProbeError;
+pub use load::{Availability, Options, Probes};
 pub use loss::Losses;
 pub use ring::Ring;

@@ -12,7 +12,7 @@ use super::Session;
 use crate::{
     event::Event,
     host::{clock, launch},
-    probe::{self, Probes},
+    probe::{self, CaptureWish, Probes},
     report::{Ending, Report},
     units::{Bytes, Nanos, Pid},
     view::status::Status,
@@ -39,6 +39,8 @@ pub struct Wishes {
     pub duration: Option<Duration>,
     /// Size of the ring.
     pub ring: Bytes,
+    /// How calls are captured.
+    pub capture: CaptureWish,
 }
 
 /// Why a run could not be made. The message says what to do.
@@ -85,6 +87,7 @@ pub async fn run(wishes: Wishes, audience: &mut dyn Audience) -> Result<Observed
     let options = probe::Options {
         ring: wishes.ring,
         follow: wishes.follow,
+        capture: wishes.capture,
     };
     let (probes, ring) = Probes::load(options).map_err(Outcome::NoProbes)?;
     let wakeups = ring.wakeups().map_err(failed)?;

@@ -1,0 +1,104 @@
+//! Why there are no probes: aya's errors in, one sentence with a way out.
+
+use std::{error::Error, fmt, io};
+
+use aya::programs::ProgramError;
+
+use crate::host::kernel::Release;
+
+/// Why there are no probes.
+#[derive(Debug)]
+pub enum ProbeError {
+    /// This binary was built without them.
+    NotBuilt,
+    /// The kernel is older than any that has what the probes need.
+    KernelTooOld(Release),
+    /// The kernel refused for lack of permission.
+    NotPermitted(String),
+    /// The kernel lacks something, or refused for another reason.
+    Unsupported(String),
+}
+
+impl fmt::Display for ProbeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotBuilt => f.write_str(
+                "this tracer was built without probes: build it with `cargo xtask build`, and \
+                 without AYA_BUILD_SKIP",
+            ),
+            Self::KernelTooOld(release) => write!(
+                f,
+                "Linux {release} is too old: the probes need the BPF ring buffer; the oldest \
+                 supported kernel is {}",
+                Release::OLDEST
+            ),
+            Self::NotPermitted(what) => write!(
+                f,
+                "the kernel does not permit {what}: run tracer as root (`sudo tracer …`) or give \
+                 it cap_bpf, cap_perfmon and cap_sys_ptrace"
+            ),
+            Self::Unsupported(what) => f.write_str(what),
+        }
+    }
+}
+
+impl Error for ProbeError {}
+
+pub(super) fn incomplete(name: &str) -> ProbeError {
+    ProbeError::Unsupported(format!(
+        "the kernel side that was built in lacks `{name}`: build tracer anew"
+    ))
+}
+
+pub(super) fn unsupported(error: &anyhow::Error) -> ProbeError {
+    ProbeError::Unsupported(format!("{error:#}"))
+}
+
+pub(super) fn verifier(program: &str, error: &ProgramError) -> ProbeError {
+    refused(&format!("loading the program `{program}`"), error)
+}
+
+/// Tells lack of permission from everything else by the error at the root.
+pub(super) fn refused(what: &str, error: &(dyn Error + 'static)) -> ProbeError {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<io::Error>()
+            && io.kind() == io::ErrorKind::PermissionDenied
+        {
+            return ProbeError::NotPermitted(what.to_owned());
+        }
+        cause = error.source();
+    }
+    ProbeError::Unsupported(format!("{what} failed: {}", root_cause(error)))
+}
+
+/// The error and its causes on one line. The verifier's log has thousands; its last words
+/// say what it did not like.
+fn root_cause(error: &(dyn Error + 'static)) -> String {
+    if let Some(ProgramError::LoadError {
+        io_error,
+        verifier_log,
+    }) = error.downcast_ref()
+    {
+        let log = verifier_log.to_string();
+        let words = log
+            .lines()
+            .rev()
+            .find(|line| is_verdict(line))
+            .unwrap_or_default();
+        return format!("{io_error}; the verifier says: {}", words.trim());
+    }
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Whether a line of the verifier's log is its reason rather than its statistics.
+fn is_verdict(line: &str) -> bool {
+    const STATISTICS: [&str; 3] = ["processed ", "verification time", "stack depth"];
+    !line.trim().is_empty() && !STATISTICS.iter().any(|prefix| line.starts_with(prefix))
+}
