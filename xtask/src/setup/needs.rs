@@ -90,12 +90,12 @@ const TEST_PROGRAMS: [(&str, Need); 3] = [
     ),
 ];
 
-const VM_PROGRAMS: [(&str, Need); 5] = [
+const VM_PROGRAMS: [(&str, Need); 4] = [
     (
-        EMULATOR.0,
+        NATIVE_EMULATOR.0,
         need(
-            EMULATOR.0,
-            &[EMULATOR.1],
+            NATIVE_EMULATOR.0,
+            &[NATIVE_EMULATOR.1],
             "emulates the machines that other kernels run on",
         ),
     ),
@@ -109,27 +109,41 @@ const VM_PROGRAMS: [(&str, Need); 5] = [
     ),
     (
         "gcc",
-        need("gcc", &["gcc"], "compiles a C program that tests trace"),
+        need("gcc", &["gcc"], "compiles C programs that tests use"),
     ),
     (
         "strip",
-        need(
-            "strip",
-            &["binutils"],
-            "makes programs small that go into those machines",
-        ),
-    ),
-    (
-        "dpkg-deb",
-        need("dpkg-deb", &["dpkg"], "unpacks Debian's kernels"),
+        need("strip", &["binutils"], "makes programs for machines small"),
     ),
 ];
 /// The emulator of this machine's architecture, and its package.
-const EMULATOR: (&str, &str) = if cfg!(target_arch = "aarch64") {
+const NATIVE_EMULATOR: (&str, &str) = if cfg!(target_arch = "aarch64") {
     ("qemu-system-aarch64", "qemu-system-arm")
 } else {
     ("qemu-system-x86_64", "qemu-system-x86")
 };
+const ARM64_PROGRAMS: [(&str, Need); 2] = [
+    (
+        "qemu-system-aarch64",
+        need(
+            "qemu-system-aarch64",
+            &["qemu-system-arm"],
+            "emulates the machines that other kernels run on",
+        ),
+    ),
+    (
+        "aarch64-linux-gnu-gcc",
+        need(
+            "aarch64-linux-gnu-gcc and its C library",
+            &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+            "builds the programs that run there",
+        ),
+    ),
+];
+const UNPACKER: (&str, Need) = (
+    "dpkg-deb",
+    need("dpkg-deb", &["dpkg"], "unpacks Debian's kernels"),
+);
 /// Signs Debian's kernels.
 const KEYRING: (&str, Need) = (
     "debian-archive-keyring.gpg",
@@ -200,8 +214,13 @@ pub fn missing(scope: Scope, plan: &Plan) -> Vec<Need> {
             all.push(CLIPPY);
         }
     }
-    if scope == Scope::Vm {
-        all.extend(absent(&VM_PROGRAMS, has_program));
+    match scope {
+        Scope::Vm => all.extend(absent(&VM_PROGRAMS, has_program)),
+        Scope::VmArm64 => all.extend(absent(&ARM64_PROGRAMS, has_program)),
+        Scope::Build | Scope::Tests => {}
+    }
+    if matches!(scope, Scope::Vm | Scope::VmArm64) {
+        all.extend(absent(&[UNPACKER], has_program));
         all.extend(absent(&[KEYRING], has_keyring));
     }
     all.dedup_by(|one, other| one.packages == other.packages);

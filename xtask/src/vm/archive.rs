@@ -1,7 +1,7 @@
 //! An initramfs: files and folders in, a cpio archive out.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 
@@ -39,23 +39,20 @@ impl<W: Write> Archive<W> {
         if name.is_empty() || self.folders.contains(name) {
             return Ok(());
         }
-        if let Some((outer, _)) = name.rsplit_once('/') {
-            self.folder(outer)?;
-        }
+        self.outer_folder(name)?;
         self.folders.insert(name.to_owned());
         self.entry(name, ModeFileType::Directory, 0o755, &[])
     }
 
     /// A symbolic link.
     pub fn link(&mut self, name: &str, target: &str) -> Result<()> {
+        self.outer_folder(name)?;
         self.entry(name, ModeFileType::Symlink, 0o777, target.as_bytes())
     }
 
     /// A file with this content, readable and executable by all.
     pub fn file(&mut self, name: &str, content: &[u8]) -> Result<()> {
-        if let Some((outer, _)) = name.rsplit_once('/') {
-            self.folder(outer)?;
-        }
+        self.outer_folder(name)?;
         self.entry(name, ModeFileType::Regular, 0o755, content)
     }
 
@@ -68,39 +65,16 @@ impl<W: Write> Archive<W> {
         self.file(name, &content)
     }
 
-    /// A copy of a folder and of all files below it for which `wanted` holds.
-    pub fn tree(
-        &mut self,
-        name: &str,
-        source: &Path,
-        wanted: &dyn Fn(&Path) -> bool,
-    ) -> Result<()> {
-        let entries =
-            fs::read_dir(source).with_context(|| format!("cannot read {}", source.display()))?;
-        self.folder(name)?;
-        for entry in entries {
-            let path = entry
-                .with_context(|| format!("cannot read {}", source.display()))?
-                .path();
-            let Some(last) = path.file_name().and_then(|last| last.to_str()) else {
-                continue;
-            };
-            let name = format!("{name}/{last}");
-            if !wanted(&path) {
-                continue;
-            }
-            if path.is_dir() {
-                self.tree(&name, &path, wanted)?;
-            } else if path.is_file() {
-                self.copy(&name, &path)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Ends the archive.
     pub fn finish(self) -> Result<W> {
         trailer(self.output).context("cannot write the end of the initramfs")
+    }
+
+    fn outer_folder(&mut self, name: &str) -> Result<()> {
+        match name.rsplit_once('/') {
+            Some((outer, _)) => self.folder(outer),
+            None => Ok(()),
+        }
     }
 
     fn entry(&mut self, name: &str, kind: ModeFileType, mode: u32, content: &[u8]) -> Result<()> {

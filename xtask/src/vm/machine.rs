@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::kernels::{Arch, Kernel};
+use super::arch::Arch;
+use super::kernels::Kernel;
 use crate::exec;
 
 /// Enough for three processes that each touch 256 MiB, and for the initramfs.

@@ -3,29 +3,34 @@
 //! Kernels are Debian's own packages. Nothing of the guest touches this system, so neither root
 //! nor virtualisation is needed, except for the installation of the emulator.
 
+mod apt;
+mod arch;
 mod archive;
-mod guest;
+mod cross;
+mod image;
 mod kernels;
 mod machine;
+mod mirror;
+mod native;
 mod table;
 mod verdict;
 
-use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::build::{self, Profile};
+use crate::build::Profile;
 use crate::exec;
-use crate::setup::{self, EbpfTools, Scope};
+use crate::setup::{self, EbpfTools};
 use crate::steps::Steps;
-use crate::test::live;
 use crate::workspace::Workspace;
-use kernels::{Arch, Choice, Kernel, Series};
+use apt::Apt;
+use arch::Arch;
+use image::{Items, Programs};
+use kernels::{Choice, Kernel, Series};
 use table::Row;
 use verdict::{Outcome, Verdict};
 
@@ -68,6 +73,22 @@ pub struct VmArgs {
 }
 
 impl VmArgs {
+    const fn profile(&self) -> Profile {
+        if self.debug {
+            Profile::Debug
+        } else {
+            Profile::Release
+        }
+    }
+
+    fn filters(&self) -> Vec<String> {
+        if self.filters.is_empty() && !self.arch.is_native() {
+            cross::FILTERS.map(str::to_owned).to_vec()
+        } else {
+            self.filters.clone()
+        }
+    }
+
     fn choice(&self) -> Choice {
         if !self.kernel.is_empty() {
             Choice::Only(self.kernel.clone())
@@ -83,25 +104,36 @@ impl VmArgs {
 
 /// Runs it all; fails if the tests of any kernel did.
 pub fn run(workspace: &Workspace, args: &VmArgs) -> Result<()> {
-    if args.arch.machine() != env::consts::ARCH {
+    if args.arch == Arch::Amd64 && !args.arch.is_native() {
         bail!(
-            "guests of {} need the tracer built for it, and this task builds for this machine ({}) only: run it on a machine of that kind",
-            args.arch.machine(),
-            env::consts::ARCH
+            "guests of amd64 need the tracer built for it, and this task crosses only from there to arm64: run it on such a machine, or with --arch arm64"
         );
     }
     let folder = workspace.target.join("vm");
     let logs = folder.join("logs");
     fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
     let mut steps = Steps::new(4);
-    let tools = steps.run("set-up", || setup::run(workspace, Scope::Vm))?;
-    let kernels = steps.run("kernels", || {
-        kernels::fetch(&folder, args.arch, &args.choice(), args.mirror.as_deref())
+    let tools = steps.run("set-up", || setup::run(workspace, args.arch.scope()))?;
+    let name = args.arch.debian();
+    let (apt, kernels) = steps.run("kernels", || {
+        let apt = Apt::open(
+            folder.join("apt").join(name),
+            args.arch,
+            args.mirror.as_deref(),
+        )?;
+        let kernels = kernels::fetch(&apt, &folder, args.arch, &args.choice())?;
+        Ok((apt, kernels))
     })?;
-    let image = folder.join(format!("initramfs-{}", args.arch.debian()));
+    let image = folder.join(format!("initramfs-{name}"));
     steps.run("programs for the guest", || {
-        let programs = build_programs(workspace, &tools, args, &folder)?;
-        guest::build(&image, &folder.join("programs"), &programs, &args.filters)
+        let programs = folder.join("programs").join(name);
+        let items = if args.arch.is_native() {
+            let programs = native::build(workspace, &tools, args.profile(), &programs)?;
+            native::items(&programs)?
+        } else {
+            cross_items(workspace, &tools, &apt, &programs)?
+        };
+        image::write(&image, &items, &args.filters())
     })?;
     let rows = steps.run("tests", || {
         kernels
@@ -123,40 +155,25 @@ pub fn run(workspace: &Workspace, args: &VmArgs) -> Result<()> {
     }
 }
 
-/// The same programs as the live tests of this system use.
-fn build_programs(
+fn cross_items(
     workspace: &Workspace,
     tools: &EbpfTools,
-    args: &VmArgs,
+    apt: &Apt,
     folder: &Path,
-) -> Result<guest::Programs> {
-    let profile = if args.debug {
-        Profile::Debug
-    } else {
-        Profile::Release
-    };
-    let products = build::products(workspace, tools, profile)?;
-    let sources = &workspace.root;
-    Ok(guest::Programs {
-        tracer: products.tracer,
-        workload: products.workload,
-        live: live::build(workspace, tools)?,
-        seed: compile(&sources.join("workload/c/seed.c"), folder.join("seed"), &[])?,
-        verifier: compile(
-            &sources.join("tracer/tests/live/verifier.c"),
-            folder.join("verifier.so"),
-            &["-shared", "-fPIC"],
-        )?,
-    })
-}
-
-/// There is no compiler in the guest.
-fn compile(source: &Path, program: PathBuf, options: &[&str]) -> Result<PathBuf> {
-    let mut compiler = Command::new("gcc");
-    compiler.arg("-O2").args(options);
-    compiler.arg("-o").arg(&program).arg(source);
-    exec::stream(&mut compiler, "gcc")?;
-    Ok(program)
+) -> Result<Items> {
+    let busybox = folder.join("busybox");
+    if !busybox.exists() {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        apt.unpack("busybox-static", &busybox)?;
+    }
+    let programs: Programs = cross::build(workspace, tools, folder)?;
+    let found = ["usr/bin/busybox", "bin/busybox"]
+        .iter()
+        .map(|name| busybox.join(name))
+        .find(|path| path.is_file());
+    let found = found.context("the package busybox-static has no busybox in it")?;
+    Ok(cross::items(&programs, &found))
 }
 
 fn test_kernel(args: &VmArgs, kernel: &Kernel, image: &Path, logs: &Path) -> Result<Row> {

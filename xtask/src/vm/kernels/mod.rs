@@ -1,10 +1,8 @@
 //! Kernels to boot: series in, kernel images on disk out, newest package of each series.
 //!
-//! Packages are found through an apt state of this task's own; an image that was unpacked once is
+//! Packages are found through an apt of this task's own; an image that was unpacked once is
 //! kept, because mirrors drop old packages.
 
-mod apt;
-mod mirror;
 mod names;
 
 use std::collections::BTreeMap;
@@ -12,37 +10,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use clap::ValueEnum;
 
+use super::apt::Apt;
+use super::arch::Arch;
 use names::Package;
 pub use names::Series;
-
-/// The architecture of a guest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Arch {
-    /// x86_64
-    Amd64,
-    /// aarch64
-    Arm64,
-}
-
-impl Arch {
-    /// Debian's name for it.
-    pub const fn debian(self) -> &'static str {
-        match self {
-            Self::Amd64 => "amd64",
-            Self::Arm64 => "arm64",
-        }
-    }
-
-    /// The kernel's and Rust's name for it.
-    pub const fn machine(self) -> &'static str {
-        match self {
-            Self::Amd64 => "x86_64",
-            Self::Arm64 => "aarch64",
-        }
-    }
-}
 
 /// Which kernels.
 #[derive(Debug)]
@@ -65,13 +37,7 @@ pub struct Kernel {
 }
 
 /// Finds and fetches what `choice` asks for, oldest first.
-pub fn fetch(
-    folder: &Path,
-    arch: Arch,
-    choice: &Choice,
-    mirror: Option<&str>,
-) -> Result<Vec<Kernel>> {
-    let apt = apt::Apt::open(folder.join("apt").join(arch.debian()), arch, mirror)?;
+pub fn fetch(apt: &Apt, folder: &Path, arch: Arch, choice: &Choice) -> Result<Vec<Kernel>> {
     let mut names = apt.names("linux-image-")?;
     names.extend(apt.names("linux-binary-")?);
     let offered = names::by_series(names.iter().map(String::as_str), arch);
@@ -79,7 +45,7 @@ pub fn fetch(
     fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
     choose(&offered, choice)?
         .into_iter()
-        .map(|(series, packages)| fetch_newest(&apt, &cache, series, packages))
+        .map(|(series, packages)| fetch_newest(apt, &cache, series, packages))
         .collect()
 }
 
@@ -115,12 +81,7 @@ fn join<'a>(series: impl Iterator<Item = &'a Series>) -> String {
 }
 
 /// The newest package that can be had: a list may name some that the mirror has no longer.
-fn fetch_newest(
-    apt: &apt::Apt,
-    cache: &Path,
-    series: Series,
-    packages: &[Package],
-) -> Result<Kernel> {
+fn fetch_newest(apt: &Apt, cache: &Path, series: Series, packages: &[Package]) -> Result<Kernel> {
     let mut refused = None;
     for package in packages {
         let image = cache.join(&package.release);
@@ -142,7 +103,7 @@ fn fetch_newest(
 }
 
 /// Keeps of a package only the image of its kernel.
-fn unpack(apt: &apt::Apt, package: &Package, image: &Path) -> Result<()> {
+fn unpack(apt: &Apt, package: &Package, image: &Path) -> Result<()> {
     let folder = image.with_file_name(format!("{}.unpacked", package.release));
     let _ = fs::remove_dir_all(&folder);
     let result = apt.unpack(&package.name, &folder).and_then(|()| {

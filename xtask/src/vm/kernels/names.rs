@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use super::Arch;
+use super::super::arch::Arch;
 
 /// A series of kernels, which share the first two numbers of their version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 
-use super::Arch;
+use super::arch::Arch;
 use super::mirror::Mirrors;
 use crate::exec;
 
