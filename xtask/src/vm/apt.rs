@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::arch::Arch;
 use super::mirror::Mirrors;
@@ -78,8 +78,8 @@ impl Apt {
         let mut command = self.command("apt-get");
         command.current_dir(&archive).args(["download", package]);
         let what = format!("downloading {package}");
-        let result =
-            exec::logged(&mut command, &what, &self.log()).and_then(|()| extract(&archive, folder));
+        let result = exec::logged(&mut command, &what, &self.log("download"))
+            .and_then(|()| extract(&archive, folder));
         // Its content is unpacked now, or nobody wants it.
         let _ = fs::remove_dir_all(&archive);
         result
@@ -91,12 +91,15 @@ impl Apt {
         let result = exec::logged(
             command.arg("update"),
             "fetching lists of kernels",
-            &self.log(),
+            &self.log("update"),
         );
         // Fails if one suite of many is not there; what matters is whether any is.
-        let found = self.names("linux-image-")?;
-        if found.is_empty() {
-            return result.and_then(|()| anyhow::bail!("the mirror has no kernels"));
+        if self.names("linux-image-")?.is_empty() {
+            return result.and_then(|()| bail!("the mirror has no kernels"));
+        }
+        if result.is_err() {
+            let log = self.log("update");
+            println!("      not all suites could be had, see {}", log.display());
         }
         self.write("updated", "")
     }
@@ -119,6 +122,7 @@ impl Apt {
         command
     }
 
+    /// Lists may be old: a mirror that is behind has kernels too, and signatures are checked.
     fn configuration(&self, arch: Arch) -> String {
         let folder = self.folder.display();
         let arch = arch.debian();
@@ -143,12 +147,13 @@ impl Apt {
              APT::Architecture \"{arch}\";\n\
              APT::Architectures {{ \"{arch}\"; }};\n\
              APT::Sandbox::User \"\";\n\
+             Acquire::Check-Valid-Until \"false\";\n\
              Acquire::Languages \"none\";\n"
         )
     }
 
-    fn log(&self) -> PathBuf {
-        self.folder.join("apt.log")
+    fn log(&self, task: &str) -> PathBuf {
+        self.folder.join(task).with_extension("log")
     }
 
     fn write(&self, name: &str, text: &str) -> Result<()> {
