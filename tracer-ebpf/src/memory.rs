@@ -3,7 +3,7 @@
 //! Every read goes through a helper that fails rather than faults, at offsets that user
 //! space resolved from the kernel's BTF; without it nothing is read and figures are zero.
 
-use core::ptr;
+use core::{mem::MaybeUninit, ptr};
 
 use aya_ebpf::helpers::generated::{
     bpf_get_current_task, bpf_probe_read_kernel, bpf_probe_read_user,
@@ -69,30 +69,15 @@ impl Task {
     /// The figures of its address space; zero if it has none (any more).
     #[inline(always)]
     pub fn figures(self, out: *mut Figures) {
+        // Without one, or without BTF, what is read is at no address.
         let mm: u64 = read(self.0, field(&LAYOUT.task_mm));
+        // SAFETY: as in `sizes`.
+        unsafe { (*out).mm = mm };
         // Two copies rather than a copy for each figure: the helper costs more than the
-        // bytes.
-        let mut sizes = Window([0; MM_WINDOW / 8]);
-        let mut resident = Window([0; RSS_WINDOW / 8]);
-        if mm != 0 && field(&LAYOUT.known) != 0 {
-            sizes.copy(mm + u64::from(field(&LAYOUT.mm_window)));
-            resident.copy(mm + u64::from(field(&LAYOUT.mm_rss)));
-        }
-        let stride = field(&LAYOUT.rss_stride);
-        // SAFETY: callers pass a place in a record they reserved; each field is written,
-        // none is read.
-        unsafe {
-            (*out).mm = mm;
-            (*out).total_vm = sizes.at(field(&LAYOUT.mm_total_vm));
-            (*out).stack_vm = sizes.at(field(&LAYOUT.mm_stack_vm));
-            (*out).brk = sizes.at(field(&LAYOUT.mm_brk));
-            (*out).start_brk = sizes.at(field(&LAYOUT.mm_start_brk));
-            (*out).hiwater_rss = sizes.at(field(&LAYOUT.mm_hiwater_rss));
-            // The order of the kernel's counters: file, anonymous, swap, shared memory.
-            (*out).rss_file = resident.at(0) as i64;
-            (*out).rss_anon = resident.at(stride) as i64;
-            (*out).rss_shmem = resident.at(3 * stride) as i64;
-        }
+        // bytes. One after the other, so that they can have the same place on the stack: Linux
+        // 5.10 has little of it.
+        sizes(mm, out);
+        resident(mm, out);
     }
 
     /// `mm->brk`.
@@ -121,10 +106,48 @@ impl Task {
     }
 }
 
-/// A part of a kernel structure, copied at once.
-struct Window<const WORDS: usize>([u64; WORDS]);
+/// Writes the figures that lie in one part of `mm_struct`.
+#[inline(always)]
+fn sizes(mm: u64, out: *mut Figures) {
+    let mut window = Window::<MM_WINDOW>::new();
+    window.copy(mm.wrapping_add(u64::from(field(&LAYOUT.mm_window))));
+    // SAFETY: callers pass a place in a record they reserved; fields are written, none is read.
+    unsafe {
+        (*out).total_vm = window.at(field(&LAYOUT.mm_total_vm));
+        (*out).stack_vm = window.at(field(&LAYOUT.mm_stack_vm));
+        (*out).brk = window.at(field(&LAYOUT.mm_brk));
+        (*out).start_brk = window.at(field(&LAYOUT.mm_start_brk));
+        (*out).hiwater_rss = window.at(field(&LAYOUT.mm_hiwater_rss));
+    }
+}
 
-impl<const WORDS: usize> Window<WORDS> {
+/// Writes the counters of `mm_struct.rss_stat`.
+#[inline(always)]
+fn resident(mm: u64, out: *mut Figures) {
+    let mut window = Window::<RSS_WINDOW>::new();
+    window.copy(mm.wrapping_add(u64::from(field(&LAYOUT.mm_rss))));
+    let stride = field(&LAYOUT.rss_stride);
+    // SAFETY: as in `sizes`. The order is that of the kernel's counters: file, anonymous, swap,
+    // shared memory.
+    unsafe {
+        (*out).rss_file = window.at(0) as i64;
+        (*out).rss_anon = window.at(stride) as i64;
+        (*out).rss_shmem = window.at(3 * stride) as i64;
+    }
+}
+
+/// A part of a kernel structure, copied at once.
+#[repr(align(8))]
+struct Window<const BYTES: usize>(MaybeUninit<[u8; BYTES]>);
+
+impl<const BYTES: usize> Window<BYTES> {
+    /// Not zeroed, as that would be a call of a function, which has a stack of its own.
+    #[inline(always)]
+    const fn new() -> Self {
+        Self(MaybeUninit::uninit())
+    }
+
+    /// Takes what is at an address; zeros where nothing can be read.
     #[inline(always)]
     fn copy(&mut self, address: u64) {
         // SAFETY: the destination is as large as said; the helper zeroes it where the
@@ -132,7 +155,7 @@ impl<const WORDS: usize> Window<WORDS> {
         unsafe {
             bpf_probe_read_kernel(
                 self.0.as_mut_ptr().cast(),
-                (WORDS * size_of::<u64>()) as u32,
+                BYTES as u32,
                 address as *const _,
             )
         };

@@ -39,6 +39,27 @@ pub fn probe(command: &mut Command) -> Option<String> {
 
 /// Runs with all output in `log`, showing only that time passes.
 pub fn logged(command: &mut Command, what: &str, log: &Path) -> Result<()> {
+    let Some(status) = logged_for(command, log, Duration::MAX)? else {
+        bail!("{what} took too long");
+    };
+    if status.success() {
+        return Ok(());
+    }
+    let text = fs::read_to_string(log).unwrap_or_default();
+    bail!(
+        "{what} failed ({status}); the end of {}:\n{}",
+        log.display(),
+        tail(&text, LOG_TAIL)
+    )
+}
+
+/// Runs with all output in `log`, showing only that time passes; kills it, and returns nothing, if
+/// it takes longer than `limit`.
+pub fn logged_for(
+    command: &mut Command,
+    log: &Path,
+    limit: Duration,
+) -> Result<Option<ExitStatus>> {
     let file = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
     let errors = file.try_clone().context("cannot share the log file")?;
     let mut child = command
@@ -49,22 +70,20 @@ pub fn logged(command: &mut Command, what: &str, log: &Path) -> Result<()> {
         .with_context(|| cannot_run(command))?;
     let mut ticker = Ticker::start();
     let status = loop {
-        if let Some(status) = child.try_wait().context("cannot wait for a program")? {
+        let status = child.try_wait().context("cannot wait for a program")?;
+        if status.is_some() {
             break status;
+        }
+        if ticker.started.elapsed() > limit {
+            child.kill().context("cannot end a program")?;
+            child.wait().context("cannot wait for a program")?;
+            break None;
         }
         ticker.tick();
         thread::sleep(Duration::from_millis(50));
     };
     ticker.clear();
-    if status.success() {
-        return Ok(());
-    }
-    let text = fs::read_to_string(log).unwrap_or_default();
-    bail!(
-        "{what} failed ({status}); the end of {}:\n{}",
-        log.display(),
-        tail(&text, LOG_TAIL)
-    )
+    Ok(status)
 }
 
 fn cannot_run(command: &Command) -> String {
@@ -80,7 +99,8 @@ fn succeeded(status: ExitStatus, what: &str) -> Result<()> {
     }
 }
 
-fn tail(text: &str, lines: usize) -> String {
+/// The last lines of a text.
+pub fn tail(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
     let start = all.len().saturating_sub(lines);
     all.get(start..).unwrap_or_default().join("\n")
@@ -137,6 +157,15 @@ mod tests {
         assert_eq!(tail("a\nb\nc\n", 2), "b\nc");
         assert_eq!(tail("a", 2), "a");
         assert_eq!(tail("", 2), "");
+    }
+
+    #[test]
+    fn what_takes_too_long_is_ended() {
+        let log = std::env::temp_dir().join(format!("xtask-exec-{}", std::process::id()));
+        let mut command = Command::new("sleep");
+        let status = logged_for(command.arg("60"), &log, Duration::from_millis(100));
+        assert_eq!(status.expect("sleep runs"), None);
+        fs::remove_file(&log).expect("own file");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod setup;
 mod steps;
 mod test;
 mod tidy;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -21,6 +22,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::build::Profile;
 use crate::elevate::Elevation;
 use crate::setup::Scope;
+use crate::vm::VmArgs;
 use crate::workspace::Workspace;
 
 /// The project's tasks
@@ -45,6 +47,8 @@ enum Task {
     Demo,
     /// Set up, then run every check and test, stopping at the first failure
     Test(TestArgs),
+    /// Run the live tests on other kernels, in emulated machines, and print a table
+    Vm(VmArgs),
     /// Check the architecture: purity, module edges, file sizes, reasons for lint exceptions
     Tidy,
     /// Write the man page and the shell completions into the target directory's dist folder
@@ -107,6 +111,7 @@ fn run(task: Task) -> Result<()> {
             };
             test::run(&workspace, Elevation::find(), &extent)
         }
+        Task::Vm(args) => vm::run(&workspace, &args),
         Task::Tidy => tidy::run(&workspace),
         Task::DistDocs => dist::run(&workspace),
     }

@@ -119,7 +119,8 @@ pub fn reading(pid: Pid) -> Result<Reading> {
     let vmas = maps::read_maps(pid)?;
     let memory = memory(pid)?;
     let ended = clock::now();
-    if vmas.is_empty() {
+    // It may have ended between the two readings.
+    if vmas.is_empty() || memory.vm_size == Bytes(0) {
         bail!("process {pid} has no address space: it has ended");
     }
     Ok(Reading {

@@ -58,9 +58,10 @@ pub(super) fn verifier(program: &str, error: &ProgramError) -> ProbeError {
     refused(&format!("loading the program `{program}`"), error)
 }
 
-/// Tells lack of permission from everything else by the error at the root.
+/// Tells lack of permission from everything else by the error at the root. The verifier refuses
+/// programs with the same error, but not without a word.
 pub(super) fn refused(what: &str, error: &(dyn Error + 'static)) -> ProbeError {
-    let mut cause = Some(error);
+    let mut cause = Some(error).filter(|error| !is_from_verifier(*error));
     while let Some(error) = cause {
         if let Some(io) = error.downcast_ref::<io::Error>()
             && io.kind() == io::ErrorKind::PermissionDenied
@@ -70,6 +71,14 @@ pub(super) fn refused(what: &str, error: &(dyn Error + 'static)) -> ProbeError {
         cause = error.source();
     }
     ProbeError::Unsupported(format!("{what} failed: {}", root_cause(error)))
+}
+
+fn is_from_verifier(error: &(dyn Error + 'static)) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(ProgramError::LoadError { verifier_log, .. })
+            if !verifier_log.to_string().trim().is_empty()
+    )
 }
 
 /// The error and its causes on one line. The verifier's log has thousands; its last words

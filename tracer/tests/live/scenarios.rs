@@ -112,15 +112,16 @@ macro_rules! scenarios {
 // In words: glibc unmaps large blocks, keeps a heap below what lies on its top, keeps arenas of
 // threads, and a top below its threshold for trimming, which `threshold` raises. jemalloc gives
 // large blocks back at once and others over ten seconds. mimalloc reserves a GiB at a time and
-// gives back a little later, when it is called again: whether that comes depends on the machine.
+// gives back a little later, when it is called again. Where two verdicts are given it depends on the
+// speed of the machine whether either came to that; `check_retained` holds the verdict to the figures.
 scenarios! {
     //                        MiB  system             jemalloc                 mimalloc
     seed        "seed"       1024  "shrank"           "retained-by-allocator"  "not-released"
     touched     "touched"     256  "shrank"           "retained-by-allocator"  "not-released"
     small       "small"       128  "shrank"           "not-released"           "not-released"
     fragmented  "fragmented"  128  "heap-top-pinned"  "not-released"           "not-released"
-    threads     "threads"     256  "arena-reserve"    "retained-by-allocator"  "not-released"
-    threshold   "threshold"    33  "not-released"     "retained-by-allocator"  "not-released"
+    threads     "threads"     256  "arena-reserve"    "retained-by-allocator or not-released"  "not-released"
+    threshold   "threshold"    33  "not-released"     "retained-by-allocator"  "not-released or retained-by-allocator"
     realloc     "realloc"     256  "shrank"           "retained-by-allocator"  "not-released or retained-by-allocator"
     pinned_top  "pinned-top"  128  "heap-top-pinned"  "not-released"           "not-released"
     decay       "decay"       128  "shrank"           "not-released"           "not-released"

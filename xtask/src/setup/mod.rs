@@ -32,6 +32,10 @@ pub enum Scope {
     Build,
     /// Also what the tests need.
     Tests,
+    /// What building and emulated machines of this one's kind need.
+    Vm,
+    /// What building for arm64 machines and emulating them need.
+    VmArm64,
 }
 
 /// What the build of the probes is given.

@@ -90,6 +90,70 @@ const TEST_PROGRAMS: [(&str, Need); 3] = [
     ),
 ];
 
+const VM_PROGRAMS: [(&str, Need); 4] = [
+    (
+        NATIVE_EMULATOR.0,
+        need(
+            NATIVE_EMULATOR.0,
+            &[NATIVE_EMULATOR.1],
+            "emulates the machines that other kernels run on",
+        ),
+    ),
+    (
+        "busybox",
+        need(
+            "a static busybox",
+            &["busybox-static"],
+            "the first process of those machines",
+        ),
+    ),
+    (
+        "gcc",
+        need("gcc", &["gcc"], "compiles C programs that tests use"),
+    ),
+    (
+        "strip",
+        need("strip", &["binutils"], "makes programs for machines small"),
+    ),
+];
+/// The emulator of this machine's architecture, and its package.
+const NATIVE_EMULATOR: (&str, &str) = if cfg!(target_arch = "aarch64") {
+    ("qemu-system-aarch64", "qemu-system-arm")
+} else {
+    ("qemu-system-x86_64", "qemu-system-x86")
+};
+const ARM64_PROGRAMS: [(&str, Need); 2] = [
+    (
+        "qemu-system-aarch64",
+        need(
+            "qemu-system-aarch64",
+            &["qemu-system-arm"],
+            "emulates the machines that other kernels run on",
+        ),
+    ),
+    (
+        "aarch64-linux-gnu-gcc",
+        need(
+            "aarch64-linux-gnu-gcc and its C library",
+            &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+            "builds the programs that run there",
+        ),
+    ),
+];
+const UNPACKER: (&str, Need) = (
+    "dpkg-deb",
+    need("dpkg-deb", &["dpkg"], "unpacks Debian's kernels"),
+);
+/// Signs Debian's kernels.
+const KEYRING: (&str, Need) = (
+    "debian-archive-keyring.gpg",
+    need(
+        "Debian's archive keyring",
+        &["debian-archive-keyring"],
+        "checks the signatures of Debian's kernels",
+    ),
+);
+
 /// Things found by their shared library.
 const TEST_LIBRARIES: [(&str, Need); 3] = [
     (
@@ -149,6 +213,15 @@ pub fn missing(scope: Scope, plan: &Plan) -> Vec<Need> {
         if debian && super::apt::available() && !has_program("cargo-clippy") {
             all.push(CLIPPY);
         }
+    }
+    match scope {
+        Scope::Vm => all.extend(absent(&VM_PROGRAMS, has_program)),
+        Scope::VmArm64 => all.extend(absent(&ARM64_PROGRAMS, has_program)),
+        Scope::Build | Scope::Tests => {}
+    }
+    if matches!(scope, Scope::Vm | Scope::VmArm64) {
+        all.extend(absent(&[UNPACKER], has_program));
+        all.extend(absent(&[KEYRING], has_keyring));
     }
     all.dedup_by(|one, other| one.packages == other.packages);
     all
@@ -212,6 +285,10 @@ fn has_program(name: &str) -> bool {
     PROGRAM_FOLDERS
         .iter()
         .any(|folder| Path::new(folder).join(name).exists())
+}
+
+fn has_keyring(name: &str) -> bool {
+    Path::new("/usr/share/keyrings").join(name).exists()
 }
 
 fn has_library(name: &str) -> bool {

@@ -13,7 +13,7 @@ use crate::setup::EbpfTools;
 use crate::workspace::Workspace;
 
 /// The test target of package tracer that holds them, every test in it ignored by default.
-const TARGET: &str = "live";
+pub const TARGET: &str = "live";
 
 /// One line of cargo's `--message-format=json`, as far as it matters here.
 #[derive(Deserialize)]
@@ -62,7 +62,7 @@ pub fn run(
 
 /// Over the whole workspace and unoptimised, as in the step before: nothing is compiled twice. The
 /// programs under test are the release ones all the same.
-fn build(workspace: &Workspace, tools: &EbpfTools) -> Result<PathBuf> {
+pub fn build(workspace: &Workspace, tools: &EbpfTools) -> Result<PathBuf> {
     let mut command = workspace.cargo();
     command
         .args(["test", "--workspace", "--test", TARGET, "--no-run"])
@@ -73,7 +73,8 @@ fn build(workspace: &Workspace, tools: &EbpfTools) -> Result<PathBuf> {
         .with_context(|| format!("cargo built no test executable named {TARGET}: is it enabled?"))
 }
 
-fn find_executable(messages: &str) -> Option<PathBuf> {
+/// The test executable that cargo's messages name.
+pub fn find_executable(messages: &str) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Message>(line).ok())

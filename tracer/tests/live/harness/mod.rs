@@ -16,14 +16,20 @@ pub use tracer::{Ended, Tracer};
 use std::{
     env,
     ffi::OsStr,
+    fmt,
     path::{Path, PathBuf},
     process::Command,
     thread,
     time::{Duration, Instant},
 };
 
-/// How long anything may take: long, because a slow machine is no failure.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything may take: long, because a slow machine is no failure. `LIVE_PATIENCE`, in
+/// seconds, makes it longer, for machines that are emulated.
+pub fn patience() -> Duration {
+    let given = env::var("LIVE_PATIENCE").ok();
+    Duration::from_secs(given.and_then(|text| text.parse().ok()).unwrap_or(60))
+}
+
 /// Between two looks at something that is waited for.
 const GLANCE: Duration = Duration::from_millis(5);
 
@@ -37,7 +43,7 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
             return found;
         }
         let waited = began.elapsed();
-        assert!(waited < PATIENCE, "waited {waited:?} in vain for {what}");
+        assert!(waited < patience(), "waited {waited:?} in vain for {what}");
         thread::sleep(GLANCE);
     }
 }
@@ -70,6 +76,12 @@ pub fn installed(program: &str) -> Option<PathBuf> {
 /// Says on the test's output that there was nothing to test.
 pub fn skip(why: &str) {
     println!("skipped: {why}");
+}
+
+/// Puts on the test's output what it found out of this kernel. `cargo xtask vm` makes a table of
+/// such lines.
+pub fn fact(about: &str, what: impl fmt::Display) {
+    println!("fact: {about}: {what}");
 }
 
 /// A command without settings for allocators that the tests' own caller may have.

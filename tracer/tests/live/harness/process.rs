@@ -12,7 +12,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{PATIENCE, wait_for};
+use super::{patience, wait_for};
 
 /// A child; killed if it is still there in the end.
 pub struct Running {
@@ -87,10 +87,10 @@ impl Lines {
 
     /// The next line, unless the output is at its end.
     pub fn next(&self) -> Option<String> {
-        match self.0.recv_timeout(PATIENCE) {
+        match self.0.recv_timeout(patience()) {
             Ok(line) => Some(line),
             Err(RecvTimeoutError::Disconnected) => None,
-            Err(RecvTimeoutError::Timeout) => panic!("no line in {PATIENCE:?}"),
+            Err(RecvTimeoutError::Timeout) => panic!("no line in {:?}", patience()),
         }
     }
 

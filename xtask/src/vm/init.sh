@@ -1,0 +1,26 @@
+#!/usr/bin/busybox sh
+# The guest's first process: mounts what the tests need, runs them, says how it went in lines that
+# begin with "vm:", and switches the machine off.
+bb=/usr/bin/busybox
+$bb mount -t devtmpfs devtmpfs /dev
+exec </dev/null >/dev/console 2>&1
+$bb mount -t proc proc /proc
+$bb mount -t sysfs sysfs /sys
+$bb mkdir -p /dev/pts /dev/shm
+$bb mount -t devpts devpts /dev/pts
+$bb mount -t tmpfs tmpfs /dev/shm
+$bb mount -t tmpfs tmpfs /tmp
+$bb mount -t debugfs debugfs /sys/kernel/debug
+$bb mount -t tracefs tracefs /sys/kernel/tracing
+$bb mount -t bpf bpf /sys/fs/bpf
+$bb mount -t cgroup2 cgroup2 /sys/fs/cgroup
+echo "vm: booted $($bb uname -r)"
+export PATH=/usr/bin:/usr/sbin HOME=/ LANG=C.UTF-8
+while read -r line; do
+    export "$line"
+done </etc/vm/environment
+cd /
+# shellcheck disable=SC2046 # one word each
+/usr/bin/live --ignored --test-threads=1 --show-output $($bb cat /etc/vm/filters)
+echo "vm: tests ended with $?"
+$bb poweroff -f

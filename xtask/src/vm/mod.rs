@@ -1,0 +1,217 @@
+//! Other kernels: boots each in an emulated machine, runs the live tests there, prints a table.
+//!
+//! Kernels are Debian's own packages. Nothing of the guest touches this system, so neither root
+//! nor virtualisation is needed, except for the installation of the emulator.
+
+mod apt;
+mod arch;
+mod archive;
+mod cross;
+mod image;
+mod kernels;
+mod machine;
+mod mirror;
+mod native;
+mod table;
+mod verdict;
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::build::Profile;
+use crate::exec;
+use crate::setup::{self, EbpfTools};
+use crate::steps::Steps;
+use crate::workspace::Workspace;
+use apt::Apt;
+use arch::Arch;
+use image::{Items, Programs};
+use kernels::{Choice, Kernel, Series};
+use table::Row;
+use verdict::{Outcome, Verdict};
+
+/// Supported from the oldest on, and the long-lived ones; the newest is found.
+const USUAL: [Series; 3] = [Series::new(5, 10), Series::new(6, 1), Series::new(6, 12)];
+/// The two that differ most.
+const QUICK: [Series; 1] = [Series::new(5, 10)];
+/// How often a kernel is booted that crashes before it runs anything.
+const BOOTS: u32 = 3;
+/// How many lines of a console an error repeats.
+const TAIL: usize = 40;
+
+/// What `cargo xtask vm` takes.
+#[derive(Debug, Args)]
+pub struct VmArgs {
+    /// Only these series of kernels, as in 5.10,6.1
+    #[arg(long, value_name = "SERIES", value_delimiter = ',', conflicts_with_all = ["all", "quick"])]
+    kernel: Vec<Series>,
+    /// Every series that Debian has
+    #[arg(long, conflicts_with = "quick")]
+    all: bool,
+    /// Only the oldest and the newest kernel
+    #[arg(long)]
+    quick: bool,
+    /// The architecture of the guests
+    #[arg(long, value_enum, default_value_t = Arch::Amd64)]
+    arch: Arch,
+    /// Test the programs built without optimisation
+    #[arg(long)]
+    debug: bool,
+    /// A Debian mirror, where the system's own apt knows none
+    #[arg(long, value_name = "ADDRESS")]
+    mirror: Option<String>,
+    /// How many minutes a kernel's tests may take
+    #[arg(long, value_name = "MINUTES", default_value_t = 45)]
+    limit: u64,
+    /// Only tests whose names contain one of these
+    #[arg(value_name = "FILTER")]
+    filters: Vec<String>,
+}
+
+impl VmArgs {
+    const fn profile(&self) -> Profile {
+        if self.debug {
+            Profile::Debug
+        } else {
+            Profile::Release
+        }
+    }
+
+    fn filters(&self) -> Vec<String> {
+        if self.filters.is_empty() && !self.arch.is_native() {
+            cross::FILTERS.map(str::to_owned).to_vec()
+        } else {
+            self.filters.clone()
+        }
+    }
+
+    fn choice(&self) -> Choice {
+        if !self.kernel.is_empty() {
+            Choice::Only(self.kernel.clone())
+        } else if self.all {
+            Choice::All
+        } else if self.quick {
+            Choice::AndNewest(QUICK.to_vec())
+        } else {
+            Choice::AndNewest(USUAL.to_vec())
+        }
+    }
+}
+
+/// Runs it all; fails if the tests of any kernel did.
+pub fn run(workspace: &Workspace, args: &VmArgs) -> Result<()> {
+    if args.arch == Arch::Amd64 && !args.arch.is_native() {
+        bail!(
+            "guests of amd64 need the tracer built for it, and this task crosses only from there to arm64: run it on such a machine, or with --arch arm64"
+        );
+    }
+    let folder = workspace.target.join("vm");
+    let logs = folder.join("logs");
+    fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
+    let mut steps = Steps::new(4);
+    let tools = steps.run("set-up", || setup::run(workspace, args.arch.scope()))?;
+    let name = args.arch.debian();
+    let (apt, kernels) = steps.run("kernels", || {
+        let apt = Apt::open(
+            folder.join("apt").join(name),
+            args.arch,
+            args.mirror.as_deref(),
+        )?;
+        let kernels = kernels::fetch(&apt, &folder, args.arch, &args.choice())?;
+        Ok((apt, kernels))
+    })?;
+    let image = folder.join(format!("initramfs-{name}"));
+    steps.run("programs for the guest", || {
+        let programs = folder.join("programs").join(name);
+        let items = if args.arch.is_native() {
+            let programs = native::build(workspace, &tools, args.profile(), &programs)?;
+            native::items(&programs)?
+        } else {
+            cross_items(workspace, &tools, &apt, &programs)?
+        };
+        image::write(&image, &items, &args.filters())
+    })?;
+    let rows = steps.run("tests", || {
+        kernels
+            .iter()
+            .map(|kernel| test_kernel(args, kernel, &image, &logs))
+            .collect::<Result<Vec<Row>>>()
+    })?;
+    println!("\n{}", table::render(&rows));
+    let bad = rows
+        .iter()
+        .filter(|row| row.outcome.verdict != Verdict::Passed);
+    match bad.count() {
+        0 => Ok(()),
+        count => bail!(
+            "the tests did not pass on {count} of {} kernels; their consoles are in {}",
+            rows.len(),
+            logs.display()
+        ),
+    }
+}
+
+fn cross_items(
+    workspace: &Workspace,
+    tools: &EbpfTools,
+    apt: &Apt,
+    folder: &Path,
+) -> Result<Items> {
+    let busybox = folder.join("busybox");
+    if !busybox.exists() {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        apt.unpack("busybox-static", &busybox)?;
+    }
+    let programs: Programs = cross::build(workspace, tools, folder)?;
+    let found = ["usr/bin/busybox", "bin/busybox"]
+        .iter()
+        .map(|name| busybox.join(name))
+        .find(|path| path.is_file());
+    let found = found.context("the package busybox-static has no busybox in it")?;
+    Ok(cross::items(&programs, &found))
+}
+
+fn test_kernel(args: &VmArgs, kernel: &Kernel, image: &Path, logs: &Path) -> Result<Row> {
+    let limit = Duration::from_secs(args.limit * 60);
+    let log = logs.join(format!("{}.log", kernel.release));
+    println!("      {}", kernel.release);
+    let mut boots = 0;
+    loop {
+        boots += 1;
+        let run = machine::run(args.arch, kernel, image, &log, limit)?;
+        let outcome = Outcome::read(&run.console, run.ending);
+        if outcome.verdict == Verdict::NoBoot && boots < BOOTS {
+            println!("      it did not boot, once more");
+            continue;
+        }
+        explain(&outcome.verdict, &run.console, &log, args.limit);
+        return Ok(Row {
+            release: kernel.release.clone(),
+            took: run.took,
+            outcome,
+        });
+    }
+}
+
+/// What to know of a kernel whose tests did not pass.
+fn explain(verdict: &Verdict, console: &str, log: &Path, limit: u64) {
+    let what = match verdict {
+        Verdict::Passed => return,
+        Verdict::Failed(names) => format!("failed: {}", names.join(", ")),
+        Verdict::Broke => "it broke off in the midst of the tests".to_owned(),
+        Verdict::NoBoot => format!("it did not boot in {BOOTS} attempts"),
+        Verdict::TimedOut => {
+            format!("not over after {limit} minutes: `--limit MINUTES` gives it more")
+        }
+    };
+    println!(
+        "      {what}; the end of {}:\n{}",
+        log.display(),
+        exec::tail(console, TAIL)
+    );
+}
