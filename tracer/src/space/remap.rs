@@ -74,6 +74,11 @@ impl Space {
         let kept = call.old.intersect(call.new).unwrap_or_default();
         let cut = Span::between(kept.end, call.old.end);
         self.release(cut, call.event.entered);
+        // Only what grows must be one mapping: else the kernel looks at no more than where it
+        // starts.
+        if call.new.len() <= call.old.len() {
+            return self.map.at(kept.start).is_some();
+        }
         let is_exact = self.fill(kept, call);
         self.extend(kept.end, call);
         is_exact

@@ -198,8 +198,11 @@ pub fn detach_segment(hand: &mut Hand) {
     }
 }
 
-/// `io_setup`, or `io_destroy` of what it made.
+/// `io_setup`, or `io_destroy` of what it made. Rare: the latter waits for many milliseconds.
 pub fn ring(hand: &mut Hand) {
+    if !hand.random.once_in(10) {
+        return;
+    }
     if *hand.ring != 0 {
         hand.call(Call::IoDestroy, [*hand.ring, 0, 0, 0, 0, 0]);
         *hand.ring = 0;
