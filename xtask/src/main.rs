@@ -7,6 +7,7 @@ mod demo;
 mod dist;
 mod elevate;
 mod exec;
+mod fuzz;
 mod setup;
 mod steps;
 mod test;
@@ -45,6 +46,8 @@ enum Task {
     Demo,
     /// Set up, then run every check and test, stopping at the first failure
     Test(TestArgs),
+    /// Make random memory calls under the tracer, and compare its maps with the kernel's
+    FuzzLive(fuzz::Settings),
     /// Check the architecture: purity, module edges, file sizes, reasons for lint exceptions
     Tidy,
     /// Write the man page and the shell completions into the target directory's dist folder
@@ -107,6 +110,7 @@ fn run(task: Task) -> Result<()> {
             };
             test::run(&workspace, Elevation::find(), &extent)
         }
+        Task::FuzzLive(settings) => fuzz::run(&workspace, Elevation::find(), &settings),
         Task::Tidy => tidy::run(&workspace),
         Task::DistDocs => dist::run(&workspace),
     }

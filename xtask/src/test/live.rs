@@ -62,7 +62,7 @@ pub fn run(
 
 /// Over the whole workspace and unoptimised, as in the step before: nothing is compiled twice. The
 /// programs under test are the release ones all the same.
-fn build(workspace: &Workspace, tools: &EbpfTools) -> Result<PathBuf> {
+pub fn build(workspace: &Workspace, tools: &EbpfTools) -> Result<PathBuf> {
     let mut command = workspace.cargo();
     command
         .args(["test", "--workspace", "--test", TARGET, "--no-run"])

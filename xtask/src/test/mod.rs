@@ -1,7 +1,7 @@
 //! Every check and test, in order, each with its time; the first failure ends the run.
 
 mod ebpf;
-mod live;
+pub mod live;
 
 use anyhow::{Result, bail};
 
