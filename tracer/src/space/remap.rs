@@ -14,6 +14,7 @@ use crate::{
 };
 
 // include/uapi/linux/mman.h
+const MAYMOVE: u64 = 1;
 const FIXED: u64 = 2;
 const DONTUNMAP: u64 = 4;
 
@@ -65,6 +66,28 @@ impl Space {
         Effect {
             concerned: old.len().max(new.len()),
             doubt: (!is_exact).then_some(Doubt::UnknownRange(old)),
+            ..Effect::default()
+        }
+    }
+
+    /// With a target of its own (`MREMAP_FIXED`) the kernel first unmaps what is there, and since
+    /// Linux 6.17 moves mapping after mapping: a failure later on undoes neither.
+    pub(super) fn remap_failed(
+        &self,
+        call: &Call,
+        (old, new_len, flags): (Span, u64, u64),
+    ) -> Effect {
+        let to = call.args[4];
+        let old = self.range(old.start, old.len().0);
+        let new = self.range(Addr(to), new_len);
+        let is_checked = flags & (MAYMOVE | FIXED) == MAYMOVE | FIXED
+            && self.page.down(to) == to
+            && !new.is_empty()
+            && old.intersect(new).is_none();
+        let is_there = |span| self.map.overlapping(span).next().is_some();
+        Effect {
+            doubt: (is_checked && (is_there(old) || is_there(new)))
+                .then_some(Doubt::PartialFailure(old)),
             ..Effect::default()
         }
     }

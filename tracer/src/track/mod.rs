@@ -183,8 +183,12 @@ impl Tracked {
         self.reconciler.restart();
         self.settled = reading.ended;
         self.note_size(reading.ended);
-        for event in &since {
-            self.follow(event);
+        // One of them may make the model doubtful again: then the rest waits.
+        for event in since {
+            match &mut self.phase {
+                Phase::Unread { pending, .. } => pending.push(event),
+                Phase::Live => self.follow(&event),
+            }
         }
         if quiet {
             Accepted::Exact

@@ -96,11 +96,14 @@ impl Round {
     fn run(&self) -> Verdict {
         let mut target = self.start();
         target.lines.find_text("\"start\"");
-        if self.attach == Attach::Amid {
-            // Some thousand calls, not the same for each seed.
-            std::thread::sleep(Duration::from_millis(self.seed % 97));
-        }
-        let tracer = Tracer::attach(&[target.pid()]);
+        let tracer = match self.attach {
+            Attach::Before => Tracer::attach(&[target.pid()]),
+            Attach::Amid => {
+                // Some thousand calls, not the same for each seed.
+                std::thread::sleep(Duration::from_millis(self.seed % 97));
+                Tracer::attach_amid(target.pid())
+            }
+        };
         target.go();
         let began = Instant::now();
         let end = self.follow(&target);

@@ -2,10 +2,11 @@
 //! that grow.
 
 use std::hint::black_box;
+use std::sync::atomic::Ordering;
 
 use super::kernel;
 use super::storm::{Stage, Worker};
-use super::{SHARED, STACK};
+use super::{SHARED, STACK, WARM_UP};
 use crate::thread::{Body, Thread};
 
 /// Who depends on a thread.
@@ -83,6 +84,10 @@ impl Body for Helper {
 fn fork(worker: &mut Worker, stage: &Stage) {
     worker.family.end_child();
     let tally = stage.kit.tally;
+    // Who attaches to this process then does not see the children that it has already.
+    if WARM_UP.load(Ordering::Relaxed) {
+        return;
+    }
     if !tally.may_fork(stage.most_children) {
         return;
     }
