@@ -2,10 +2,11 @@
 
 use std::thread;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use crate::allocator::Allocator;
 use crate::error::Error;
+use crate::fuzz;
 use crate::input::Input;
 use crate::report::{Action, Event, Format, Reporter, Subject};
 use crate::scenario::Scenario;
@@ -24,12 +25,36 @@ Examples:
       One JSON object per step.
   workload small --wait-start --hold
       Press Enter to begin, and again to let the process end.
+  workload fuzz --seed 7 --threads 4 --calls 100000 --hold
+      Random calls that change the address space, the same for the same seed.
 ";
 
 /// Runs one allocation scenario and prints VmSize and VmRSS after every step
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES)]
+#[command(
+    version,
+    after_help = EXAMPLES,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 pub struct Args {
+    #[command(flatten)]
+    scenario: Option<ScenarioArgs>,
+
+    #[command(subcommand)]
+    other: Option<Other>,
+}
+
+/// What is not an allocation scenario.
+#[derive(Debug, Subcommand)]
+enum Other {
+    /// Make random memory calls from several threads, valid and invalid ones
+    Fuzz(fuzz::Settings),
+}
+
+/// An allocation scenario and how to run it.
+#[derive(Debug, clap::Args)]
+struct ScenarioArgs {
     /// What to do
     scenario: Scenario,
 
@@ -72,8 +97,19 @@ pub struct Args {
 }
 
 impl Args {
-    /// Runs the scenario.
+    /// Runs what was asked for.
     pub fn run(self) -> Result<(), Error> {
+        match (self.other, self.scenario) {
+            (Some(Other::Fuzz(settings)), _) => fuzz::run(settings),
+            (None, Some(scenario)) => scenario.run(),
+            // clap refuses a command line with neither.
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+impl ScenarioArgs {
+    fn run(self) -> Result<(), Error> {
         let size = self.size_mib.map(|n| Bytes::mib(n as usize));
         let subject = Subject {
             scenario: self.scenario,

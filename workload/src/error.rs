@@ -19,6 +19,8 @@ pub enum Error {
     Status(io::Error),
     /// A thread could not be started.
     Thread(io::Error),
+    /// What the random calls need could not be had.
+    Fuzz(&'static str, io::Error),
 }
 
 impl fmt::Display for Error {
@@ -44,6 +46,11 @@ impl fmt::Display for Error {
                 f,
                 "cannot start a thread: {error}; raise the limit on processes (ulimit -u) or on \
                  address space (ulimit -v)"
+            ),
+            Self::Fuzz(what, error) => write!(
+                f,
+                "cannot {what} for random calls: {error}; give fewer --threads, or raise the \
+                 limits on files and address space (ulimit -n, ulimit -v)"
             ),
         }
     }

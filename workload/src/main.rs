@@ -19,6 +19,7 @@
 mod allocator;
 mod cli;
 mod error;
+mod fuzz;
 mod input;
 mod memory;
 mod random;

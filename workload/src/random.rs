@@ -20,6 +20,22 @@ impl Xorshift {
         self.0
     }
 
+    /// A number below `end`, which is not 0, all equally likely.
+    pub fn below(&mut self, end: usize) -> usize {
+        // The bias of the remainder is below 2^-30 for ends below 2^34.
+        (self.next() % end as u64) as usize
+    }
+
+    /// True once in `odds` times.
+    pub fn once_in(&mut self, odds: usize) -> bool {
+        self.below(odds) == 0
+    }
+
+    /// One of the choices, which are not none, all equally likely.
+    pub fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
+    }
+
     /// A size from `low` to `high`, both included, all equally likely.
     pub fn between(&mut self, low: Bytes, high: Bytes) -> Bytes {
         let span = (high.0 - low.0 + 1) as u64;

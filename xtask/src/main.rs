@@ -7,6 +7,7 @@ mod demo;
 mod dist;
 mod elevate;
 mod exec;
+mod fuzz;
 mod setup;
 mod steps;
 mod test;
@@ -49,6 +50,8 @@ enum Task {
     Test(TestArgs),
     /// Run the live tests on other kernels, in emulated machines, and print a table
     Vm(VmArgs),
+    /// Make random memory calls under the tracer, and compare its maps with the kernel's
+    FuzzLive(fuzz::Settings),
     /// Check the architecture: purity, module edges, file sizes, reasons for lint exceptions
     Tidy,
     /// Write the man page and the shell completions into the target directory's dist folder
@@ -112,6 +115,7 @@ fn run(task: Task) -> Result<()> {
             test::run(&workspace, Elevation::find(), &extent)
         }
         Task::Vm(args) => vm::run(&workspace, &args),
+        Task::FuzzLive(settings) => fuzz::run(&workspace, Elevation::find(), &settings),
         Task::Tidy => tidy::run(&workspace),
         Task::DistDocs => dist::run(&workspace),
     }

@@ -68,6 +68,11 @@ impl Space {
     fn failed(&mut self, event: &Event, call: &Call, errno: Errno) -> Effect {
         match &call.request {
             &Request::Protect { span, prot } => self.protect_failed(event, span, prot, errno),
+            &Request::Remap {
+                old,
+                new_len,
+                flags,
+            } => self.remap_failed(call, (old, new_len, flags)),
             // `madvise_walk_vmas` goes on behind a hole and tells of it at the end.
             Request::Advise {
                 target: None,

@@ -26,9 +26,13 @@ pub(super) enum Over {
 }
 
 impl Space {
-    /// A range that a call was given: start rounded down, length up, as the kernel does.
+    /// A range that a call was given: start rounded down, length up, as the kernel does. One
+    /// that would go beyond the highest address is empty: the kernel refuses it, or its sums
+    /// overflow and it finds nothing to do.
     pub(super) fn range(&self, start: Addr, len: u64) -> Span {
-        self.placed(start.0 & ADDRESS, len)
+        let end = start.0.checked_add(len);
+        let fits = end.is_some_and(|end| end.checked_add(self.page.0 - 1).is_some());
+        self.placed(start.0 & ADDRESS, if fits { len } else { 0 })
     }
 
     /// A range that the kernel gave.

@@ -63,6 +63,8 @@ pub struct Space {
     heap_end: Option<Addr>,
     /// `MCL_FUTURE`: what is placed from now on is locked.
     locks_future: bool,
+    /// Whether a call mapped a stack that grows (`MAP_GROWSDOWN`), ever.
+    maps_stacks: bool,
     /// The latest moment heard of.
     latest: Nanos,
 }
@@ -83,6 +85,7 @@ impl Space {
             flows: Flows::default(),
             heap_end: None,
             locks_future: false,
+            maps_stacks: false,
             latest: Nanos(0),
         }
     }

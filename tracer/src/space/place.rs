@@ -67,6 +67,7 @@ impl Space {
             content: content_of_new(prot, is_anonymous),
             ..self.plain(origin)
         };
+        self.maps_stacks |= flags & GROWSDOWN != 0;
         let over = if replaces(flags) {
             Over::Occupied
         } else {

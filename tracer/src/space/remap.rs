@@ -14,6 +14,7 @@ use crate::{
 };
 
 // include/uapi/linux/mman.h
+const MAYMOVE: u64 = 1;
 pub(super) const FIXED: u64 = 2;
 pub(super) const DONTUNMAP: u64 = 4;
 
@@ -69,11 +70,38 @@ impl Space {
         }
     }
 
+    /// With a target of its own (`MREMAP_FIXED`) the kernel first unmaps what is there, and since
+    /// Linux 6.17 moves mapping after mapping: a failure later on undoes neither.
+    pub(super) fn remap_failed(
+        &self,
+        call: &Call,
+        (old, new_len, flags): (Span, u64, u64),
+    ) -> Effect {
+        let to = call.args[4];
+        let old = self.range(old.start, old.len().0);
+        let new = self.range(Addr(to), new_len);
+        let is_checked = flags & (MAYMOVE | FIXED) == MAYMOVE | FIXED
+            && self.page.down(to) == to
+            && !new.is_empty()
+            && old.intersect(new).is_none();
+        let is_there = |span| self.map.overlapping(span).next().is_some();
+        Effect {
+            doubt: (is_checked && (is_there(old) || is_there(new)))
+                .then_some(Doubt::PartialFailure(old)),
+            ..Effect::default()
+        }
+    }
+
     /// In place: cut off, or continued behind the end.
     fn resize(&mut self, call: Remap) -> bool {
         let kept = call.old.intersect(call.new).unwrap_or_default();
         let cut = Span::between(kept.end, call.old.end);
         self.release(cut, call.event.entered);
+        // Only what grows must be one mapping: else the kernel looks at no more than where it
+        // starts.
+        if call.new.len() <= call.old.len() {
+            return self.map.at(kept.start).is_some();
+        }
         let is_exact = self.fill(kept, call);
         self.extend(kept.end, call);
         is_exact

@@ -1,16 +1,21 @@
-//! The main stack, which the kernel grows without a call.
+//! Stacks, which the kernel grows without a call: the main one, and what was mapped with
+//! `MAP_GROWSDOWN`.
 
 use super::{
     Space,
     piece::{Backing, Content, Origin, Piece, Provenance, SiteId},
+    vma::Vma,
 };
 use crate::units::{Addr, Bytes, Nanos, Span, Tid};
 
 impl Space {
-    /// The kernel grew the main stack downwards by `by`. Returns false if there is no stack
-    /// to grow.
+    /// The kernel grew a stack downwards by `by`. Returns false if there is none to grow, or
+    /// if it may be another than the main one: which, only the kernel's map can tell.
     pub fn grow_stack(&mut self, by: Bytes, at: Nanos) -> bool {
         self.latest = self.latest.max(at);
+        if self.maps_stacks {
+            return false;
+        }
         let lowest = self
             .map
             .iter()
@@ -26,6 +31,27 @@ impl Space {
         let Some(&room) = self.holes(wished).last().filter(|room| room.end == end) else {
             return true;
         };
+        self.put_grown(room, piece, at);
+        true
+    }
+
+    /// Stacks that reach further down in the kernel's map grew.
+    pub fn grow_stacks_to(&mut self, vmas: &[Vma], at: Nanos) {
+        let grows = |piece: &Piece| piece.backing == Backing::Stack || piece.traits.grows_down;
+        let grown = |(span, piece): (Span, &Piece)| {
+            let line = vmas.iter().find(|vma| vma.span.contains(span.start))?;
+            let growth = Span::between(line.span.start, span.start);
+            (grows(piece) && !growth.is_empty()).then_some((growth, *piece))
+        };
+        let grown: Vec<_> = self.map.iter().filter_map(grown).collect();
+        for (growth, piece) in grown {
+            if self.holes(growth) == [growth] {
+                self.put_grown(growth, piece, at);
+            }
+        }
+    }
+
+    fn put_grown(&mut self, room: Span, stack: Piece, at: Nanos) {
         let grown = Piece {
             origin: Origin {
                 how: Provenance::StackGrowth,
@@ -38,10 +64,9 @@ impl Space {
             // in between may well be about it.
             placed: Nanos(0),
             content: Content::Unknown,
-            ..piece
+            ..stack
         };
         self.put(room, grown);
         self.flows.of(&grown).calls += 1;
-        true
     }
 }

@@ -183,8 +183,12 @@ impl Tracked {
         self.reconciler.restart();
         self.settled = reading.ended;
         self.note_size(reading.ended);
-        for event in &since {
-            self.follow(event);
+        // One of them may make the model doubtful again: then the rest waits.
+        for event in since {
+            match &mut self.phase {
+                Phase::Unread { pending, .. } => pending.push(event),
+                Phase::Live => self.follow(&event),
+            }
         }
         if quiet {
             Accepted::Exact
@@ -206,7 +210,7 @@ impl Tracked {
         }
         let growth = reading.vm_size - self.space.vm_size();
         if growth > Bytes(0) && self.reconciler.stack_grew(reading.stack, growth) {
-            self.space.grow_stack(growth, reading.ended);
+            self.space.grow_stacks_to(&reading.vmas, reading.ended);
         }
         let differences = self.space.compare(&reading.vmas);
         if !differences.is_empty() && !insist {
@@ -332,11 +336,10 @@ impl Tracked {
         };
         match self.reconciler.judge(&figures, self.space.vm_size(), event) {
             Judgement::Agrees | Judgement::Suspect => {}
-            Judgement::StackGrew(by) => {
-                self.space.grow_stack(by, event.exited);
+            Judgement::StackGrew(by) if self.space.grow_stack(by, event.exited) => {
                 self.note_size(event.exited);
             }
-            Judgement::Differs => self.resync(),
+            Judgement::StackGrew(_) | Judgement::Differs => self.resync(),
         }
     }
 

@@ -189,6 +189,19 @@ fn stack_growth_is_no_mismatch() {
     );
 }
 
+/// Replayed onto a reading, one event makes the model wrong: those behind it wait for the next.
+#[test]
+fn what_follows_a_mismatch_in_a_replay_is_not_judged() {
+    let mut tracked = Tracked::unread(PAGE, Provenance::PreExisting);
+    for at in [20, 30, 40, 50] {
+        let start = 0x10_0000 + at * PAGE.0;
+        tracked.take(map(at, Some(100), start, 1));
+    }
+    tracked.offer(&reading(10, 15, vec![line(0x1000, 1, "")]), true);
+    assert_eq!(tracked.reconciler().sums().mismatches, 1);
+    assert!(tracked.wants_reading());
+}
+
 #[test]
 fn verification_finds_and_heals_what_sizes_do_not_show() {
     let mut tracked = live(vec![line(0x10000, 2, "")]);

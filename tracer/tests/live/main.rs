@@ -12,6 +12,7 @@ mod children;
 mod cleanup;
 mod ending;
 mod errors;
+mod fuzz;
 mod probes;
 mod programs;
 mod recording;

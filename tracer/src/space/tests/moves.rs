@@ -9,7 +9,7 @@ use super::{
     size_by_flows, space, span,
 };
 use crate::{
-    event::{Event, Request, Syscall},
+    event::{Event, EventKind, Request, Syscall},
     units::{Addr, Bytes, Nanos},
 };
 
@@ -121,6 +121,54 @@ fn bytes_not_known_are_found_where_they_must_be() {
     assert_eq!(piece(&space, B).origin.how, Provenance::Found);
     let how = piece(&space, B + 0x2000).origin.how;
     assert_eq!(how, Provenance::Call(Syscall::Mremap));
+}
+
+#[test]
+fn what_does_not_grow_may_have_holes() {
+    let mut space = space();
+    space.apply(&mmap(1, A, 0x4000, RW, PRIVATE));
+    space.apply(&munmap(3, A + 0x1000, 0x1000));
+    for new_len in [0x4000, 0x3000] {
+        let effect = space.apply(&mremap(5, A, 0x4000, new_len, MAYMOVE, A));
+        assert_eq!(effect.doubt, None);
+        assert_eq!(space.vm_size().0, new_len - 0x1000);
+    }
+    let effect = space.apply(&mremap(7, B, 0x1000, 0x1000, 0, B));
+    assert_eq!(effect.doubt, Some(Doubt::UnknownRange(span(B, 0x1000))));
+}
+
+/// `PAGE_ALIGN` of such a length is 0.
+#[test]
+fn an_old_length_that_overflows_is_zero() {
+    let mut space = space();
+    space.apply(&mmap(1, A, 0x2000, RW, 0x21));
+    space.apply(&mremap(3, A, u64::MAX - 0x10, 0x2000, MAYMOVE, B));
+    assert_eq!(space.vm_size().0, 0x4000);
+}
+
+#[test]
+fn a_failure_with_a_target_of_its_own_may_have_moved_a_part() {
+    let mut space = space();
+    space.apply(&mmap(1, A, 0x2000, RW, PRIVATE));
+    let failed = |old_len, flags, to| {
+        let request = Request::Remap {
+            old: span(A, old_len),
+            new_len: old_len,
+            flags,
+        };
+        let mut event = call(3, Syscall::Mremap, request, Err(14));
+        if let EventKind::Call(call) = &mut event.kind {
+            call.args[4] = to;
+        }
+        event
+    };
+    let mut doubt = |event| space.apply(&event).doubt;
+    let partly = Some(Doubt::PartialFailure(span(A, 0x4000)));
+    assert_eq!(doubt(failed(0x4000, TO, B)), partly);
+    assert_eq!(doubt(failed(0x4000, MAYMOVE, B)), None);
+    // Refused before anything was done.
+    assert_eq!(doubt(failed(0x4000, TO, A + 0x1000)), None, "they overlap");
+    assert_eq!(doubt(failed(0x4000, TO, B + 1)), None, "not of a page");
 }
 
 #[test]

@@ -231,6 +231,39 @@ fn a_stack_grows_into_free_addresses_only() {
 }
 
 #[test]
+fn with_several_stacks_only_the_map_tells_which_grew() {
+    const GROWSDOWN: u64 = 0x100;
+    let mut space = space();
+    let stack = line(A, 0x1000, "rw-p", 0, 0, "[stack]");
+    space.adopt(&[stack.clone()], Provenance::PreExisting, Nanos(1));
+    space.apply(&mmap(2, 2 * A, 0x1000, RW, PRIVATE | GROWSDOWN));
+    assert!(!space.grow_stack(Bytes(0x2000), Nanos(5)));
+    let grown = [stack, line(2 * A - 0x2000, 0x3000, "rw-p", 0, 0, "")];
+    space.grow_stacks_to(&grown, Nanos(7));
+    assert_eq!(space.compare(&grown), []);
+}
+
+/// A length that is rounded up to 0, and an end beyond the highest address.
+#[test]
+fn sums_that_overflow_change_nothing() {
+    let mut space = space();
+    space.apply(&mmap(1, A, 0x2000, RW, PRIVATE));
+    let before = space.to_vmas();
+    for len in [u64::MAX, u64::MAX - A, u64::MAX - A - 0x10] {
+        let effect = space.apply(&mprotect(3, A, len, 1, Err(12)));
+        assert_eq!(effect.doubt, None);
+        let lock = Request::Lock {
+            span: span(A, len),
+            lock: true,
+        };
+        let effect = space.apply(&call(5, Syscall::Mlock, lock, Ok(0)));
+        assert_eq!(effect.doubt, None);
+    }
+    assert_eq!(space.to_vmas(), before);
+    assert!(!piece(&space, A).traits.locked);
+}
+
+#[test]
 fn shared_memory_is_as_long_as_the_size_grew() {
     let attach = |time, at, grown| {
         let request = Request::Attach {

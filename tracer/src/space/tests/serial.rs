@@ -10,6 +10,7 @@ use super::{
     ops::{Op, ops},
     size_by_flows, space,
 };
+use crate::event::EventKind;
 use crate::units::{Bytes, Nanos, Tid};
 
 /// A kernel with two pages of stack at the window's end and an empty heap at its start,
@@ -61,7 +62,10 @@ proptest! {
             if let Some(event) = kernel.run(op, when) {
                 let effect = space.apply(&event);
                 prop_assert_eq!(before + effect.mapped, space.vm_size() + effect.unmapped);
-                prop_assert_eq!(effect.doubt, None, "after {:?}", op);
+                // A real kernel may fail midway. This one never does, so its map stays exact.
+                let may_doubt = matches!(op, Op::Remap { to: Some(_), .. })
+                    && matches!(event.kind, EventKind::Call(ref call) if call.outcome.is_err());
+                prop_assert!(effect.doubt.is_none() || may_doubt, "{effect:?} after {op:?}");
             }
             match op {
                 Op::GrowStack => {

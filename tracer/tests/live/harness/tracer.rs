@@ -54,6 +54,16 @@ impl Tracer {
         tracer
     }
 
+    /// Attaches to a process that is too busy for the tracer to come to rest: what it does from
+    /// now on will be reported, its map may be yet to be read.
+    pub fn attach_amid(pid: u32) -> Self {
+        let tracer = Self::report(&["--pid", &pid.to_string()], &[]);
+        wait_for("the tracer to have a target", || {
+            is_target(pid).then_some(())
+        });
+        tracer
+    }
+
     /// Starts a command under observation, with these variables set; there is a report in the
     /// end.
     pub fn launch(words: &[impl AsRef<OsStr>], variables: &[(&str, &str)]) -> Self {

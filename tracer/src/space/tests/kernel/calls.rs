@@ -128,7 +128,9 @@ impl Kernel {
         if old == 0 {
             return self.double(when, at, new, to);
         }
-        if !self.mapped(at..at + old) {
+        // Where nothing grows and nothing moves the kernel looks at the start alone.
+        let is_cut = to.is_none() && !dontunmap && new <= old;
+        if !self.mapped(at..at + if is_cut { 1 } else { old }) {
             return EFAULT;
         }
         let target = match to {
