@@ -24,6 +24,9 @@ pub fn enter(id: u64, target: *mut Target, plan: Plan, nr: u32) {
         Task::current().brk()
     } else if plan.has(plan::SIZE_BEFORE) {
         Task::current().total_vm()
+    } else if plan.has(plan::TASK) {
+        // SAFETY: the value lives as long as the program runs (the map is not LRU).
+        unsafe { alone_at(target) }
     } else {
         0
     };
@@ -134,6 +137,39 @@ pub fn abandon(target: *mut Target) {
     if current && Plan::of(nr).is_some_and(|plan| plan.has(plan::COUNTED)) {
         // SAFETY: as above.
         add_one(unsafe { &raw mut (*target).exited });
+    }
+}
+
+/// Whether, since a thread entered `fork` or the like, its process has made no other call
+/// that the child may have missed: none was under way then, and none was entered since.
+#[inline(always)]
+pub fn forks_alone(id: u64, target: *mut Target) -> bool {
+    // SAFETY: only this thread uses the value of this key, and it is here; the target's value
+    // lives as long as the program runs.
+    IN_FLIGHT
+        .get_ptr(id)
+        .is_some_and(|slot| unsafe { (*slot).before == alone_at(target) })
+}
+
+/// How many calls were entered so far, if none of them is under way; else a number that
+/// differs each time.
+///
+/// # Safety
+/// `target` must be valid for reads.
+#[inline(always)]
+unsafe fn alone_at(target: *mut Target) -> u64 {
+    // SAFETY: by this function's contract; volatile because other processors write it.
+    let (entered, exited) = unsafe {
+        (
+            core::ptr::read_volatile(&raw const (*target).entered),
+            core::ptr::read_volatile(&raw const (*target).exited),
+        )
+    };
+    if entered == exited {
+        entered
+    } else {
+        // SAFETY: the helper takes nothing and cannot fail.
+        !unsafe { bpf_ktime_get_ns() }
     }
 }
 

@@ -141,7 +141,8 @@ pub struct Header {
     /// When the call was left; for task records the moment itself.
     pub exited: u64,
     /// 1 if no other call of the process that can change VmSize was under way while
-    /// [`Header::figures`] were read, and every earlier one's record precedes this one.
+    /// [`Header::figures`] were read, and every earlier one's record precedes this one. Fork:
+    /// 1 if none was since the call was entered, so that the child has what the parent has.
     pub quiet: u64,
     /// The figures at `exited`.
     pub figures: Figures,

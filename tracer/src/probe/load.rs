@@ -4,6 +4,7 @@ use aya::{
     Ebpf, EbpfLoader, include_bytes_aligned,
     maps::{HashMap, MapData, PerCpuArray, RingBuf},
 };
+use serde::{Deserialize, Serialize};
 use tracer_ebpf::{Layout, Target};
 use zerocopy::IntoBytes;
 
@@ -42,6 +43,23 @@ pub struct Availability {
     pub no_figures: Option<String>,
     /// What else is missing, in words, with what that costs.
     pub notes: Vec<String>,
+}
+
+/// Calls of a process that can change its map, counted since it was observed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Calls {
+    /// Those entered.
+    pub entered: u64,
+    /// Those left, with their records in the ring.
+    pub left: u64,
+}
+
+impl Calls {
+    /// Whether none is under way.
+    #[must_use]
+    pub const fn are_over(self) -> bool {
+        self.entered == self.left
+    }
 }
 
 /// Programs that run in the kernel; they are detached when this is dropped.
@@ -153,6 +171,20 @@ impl Probes {
         self.targets
             .insert(pid.0, target, 0)
             .map_err(|error| refused(&format!("adding process {pid} to the targets"), &error))
+    }
+
+    /// The calls of a target that can change its map, as the kernel side counts them.
+    ///
+    /// # Errors
+    /// It is no target, or the table cannot be read.
+    pub fn calls(&self, pid: Pid) -> Result<Calls, ProbeError> {
+        let target = self.targets.get(&pid.0, 0);
+        let TargetValue(target) =
+            target.map_err(|error| refused(&format!("reading the calls of process {pid}"), &error))?;
+        Ok(Calls {
+            entered: target.entered,
+            left: target.exited,
+        })
     }
 
     /// No further call of this process leaves the kernel.

@@ -14,6 +14,6 @@ mod words;
 
 pub use attach::{Capture, CaptureWish};
 pub use error::ProbeError;
-pub use load::{Availability, Options, Probes};
+pub use load::{Availability, Calls, Options, Probes};
 pub use loss::Losses;
 pub use ring::Ring;

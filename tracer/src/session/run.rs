@@ -92,6 +92,7 @@ pub fn run(world: &mut impl World, audience: &mut dyn Audience) -> Result<Report
             if turn.is_multiple_of(TURNS_PER_STATUS) {
                 audience.status(&status(&mut session, &mut rate));
             }
+            session.check_one(&mut |event| audience.event(event, started));
             if checkpoint {
                 session.inspect_files();
             }

@@ -88,6 +88,7 @@ impl Reconciler {
     /// The whole map was compared.
     pub(super) fn verified(&mut self, differences: &[Difference]) {
         self.sums.checks += 1;
+        self.sums.full_checks += 1;
         self.suspect = false;
         self.stack = None;
         if let Some(first) = differences.first() {
@@ -106,6 +107,11 @@ impl Reconciler {
         if let Some(first) = differences.first() {
             self.detail(format!("read anew: {}", describe(first)));
         }
+    }
+
+    /// Threads raced for the same bytes.
+    pub(super) const fn raced(&mut self) {
+        self.sums.races += 1;
     }
 
     /// The sums so far.

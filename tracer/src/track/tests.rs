@@ -68,6 +68,7 @@ fn line(start: u64, pages: u64, name: &str) -> Vma {
 fn reading(begun: u64, ended: u64, vmas: Vec<Vma>) -> Reading {
     let vm_size = vmas.iter().map(|vma| vma.span.len()).sum();
     Reading {
+        disturbed: None,
         vmas,
         begun: Nanos(begun),
         ended: Nanos(ended),
@@ -233,7 +234,8 @@ fn a_child_begins_with_its_parents_space_if_the_kernel_agrees() {
             ..KernelFigures::default()
         })
     };
-    assert!(!Tracked::forked(&parent, figures(2)).wants_reading());
-    assert!(Tracked::forked(&parent, figures(3)).wants_reading());
-    assert!(Tracked::forked(&parent, None).wants_reading());
+    assert!(!Tracked::forked(&parent, figures(2), true).wants_reading());
+    assert!(Tracked::forked(&parent, figures(3), true).wants_reading());
+    assert!(Tracked::forked(&parent, None, true).wants_reading());
+    assert!(Tracked::forked(&parent, figures(2), false).wants_reading());
 }

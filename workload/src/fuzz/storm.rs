@@ -199,9 +199,11 @@ pub struct Hand<'a> {
     pub is_ordered: bool,
 }
 
+type Deed = fn(&mut Hand<'_>);
+
 /// How often each deed is done, and the deed.
 #[rustfmt::skip]
-const DEEDS: &[(usize, fn(&mut Hand))] = &[
+const DEEDS: &[(usize, Deed)] = &[
     (200, place::map),
     (  1, place::grow_stack),
     (  4, place::attach_segment),
