@@ -20,6 +20,9 @@ const MOST_DETAILS: usize = 8;
 pub struct Reconciler {
     sums: Reconciliation,
     stack: Option<Bytes>,
+    /// The figure before `stack`: the kernel counts a growing stack's pages in two steps, so
+    /// that an event can have the new figure of the stack and the old VmSize.
+    stack_before: Option<Bytes>,
     suspect: bool,
     details: Vec<String>,
 }
@@ -43,10 +46,12 @@ impl Reconciler {
         self.stack = Some(figures.stack);
     }
 
-    /// The map was read: earlier figures are of no use any more.
-    pub(super) const fn restart(&mut self) {
+    /// The map was read: earlier figures are of no use any more. `stack` is the figure that
+    /// belongs to that map, if it is known.
+    pub(super) const fn restart(&mut self, stack: Option<Bytes>) {
         self.suspect = false;
-        self.stack = None;
+        self.stack = stack;
+        self.stack_before = None;
     }
 
     pub(super) fn judge(
@@ -56,14 +61,15 @@ impl Reconciler {
         event: &Event,
     ) -> Judgement {
         self.sums.checks += 1;
-        let stack_growth = kernel.stack - self.stack.unwrap_or(kernel.stack);
-        self.stack = Some(kernel.stack);
+        let before = [self.stack, self.stack_before];
+        self.stack_before = self.stack.replace(kernel.stack);
         if kernel.vm_size == model {
             self.suspect = false;
             return Judgement::Agrees;
         }
         let growth = kernel.vm_size - model;
-        if growth > Bytes(0) && growth == stack_growth {
+        let is_stack = |before| kernel.stack - before == growth;
+        if growth > Bytes(0) && before.into_iter().flatten().any(is_stack) {
             self.suspect = false;
             return Judgement::StackGrew(growth);
         }
@@ -88,8 +94,7 @@ impl Reconciler {
     /// The whole map was compared.
     pub(super) fn verified(&mut self, differences: &[Difference]) {
         self.sums.checks += 1;
-        self.suspect = false;
-        self.stack = None;
+        self.restart(None);
         if let Some(first) = differences.first() {
             self.mismatch(format!(
                 "{} (of {} differences)",
