@@ -180,9 +180,7 @@ impl Tracked {
             self.reconciler.healed(&differences);
         }
         self.phase = Phase::Live;
-        // Read behind the map: of the same moment if the sizes are.
-        let same = self.space.vm_size() == reading.vm_size;
-        self.reconciler.restart(same.then_some(reading.stack));
+        self.reconciler.restart(reading.stack, self.space.stacks());
         self.settled = reading.ended;
         self.note_size(reading.ended);
         // One of them may make the model doubtful again: then the rest waits.

@@ -46,12 +46,12 @@ impl Reconciler {
         self.stack = Some(figures.stack);
     }
 
-    /// The map was read: earlier figures are of no use any more. `stack` is the figure that
-    /// belongs to that map, if it is known.
-    pub(super) const fn restart(&mut self, stack: Option<Bytes>) {
+    /// The map was read: earlier figures are of no use any more. Stacks were as large as the
+    /// kernel `said`, or, if they grew before it did, as the map `showed`.
+    pub(super) const fn restart(&mut self, said: Bytes, showed: Bytes) {
         self.suspect = false;
-        self.stack = stack;
-        self.stack_before = None;
+        self.stack = Some(said);
+        self.stack_before = Some(showed);
     }
 
     pub(super) fn judge(
@@ -94,7 +94,9 @@ impl Reconciler {
     /// The whole map was compared.
     pub(super) fn verified(&mut self, differences: &[Difference]) {
         self.sums.checks += 1;
-        self.restart(None);
+        self.suspect = false;
+        self.stack = None;
+        self.stack_before = None;
         if let Some(first) = differences.first() {
             self.mismatch(format!(
                 "{} (of {} differences)",
