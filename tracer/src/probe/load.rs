@@ -179,8 +179,8 @@ impl Probes {
     /// It is no target, or the table cannot be read.
     pub fn calls(&self, pid: Pid) -> Result<Calls, ProbeError> {
         let target = self.targets.get(&pid.0, 0);
-        let TargetValue(target) =
-            target.map_err(|error| refused(&format!("reading the calls of process {pid}"), &error))?;
+        let TargetValue(target) = target
+            .map_err(|error| refused(&format!("reading the calls of process {pid}"), &error))?;
         Ok(Calls {
             entered: target.entered,
             left: target.exited,

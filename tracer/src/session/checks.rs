@@ -32,7 +32,11 @@ impl<W: World> Session<'_, W> {
             return;
         }
         let spaces = &self.spaces;
-        let is_live = |space| spaces.get(space).is_some_and(|tracked| !tracked.wants_reading());
+        let is_live = |space| {
+            spaces
+                .get(space)
+                .is_some_and(|tracked| !tracked.wants_reading())
+        };
         let waiting = self
             .processes
             .values()

@@ -23,9 +23,10 @@ impl<W: World> Session<'_, W> {
             }
             None => {
                 let mine = process.space;
-                let sharer = self.processes.values().find(|other| {
-                    other.pid != pid && other.mm == Some(mm) && other.space != mine
-                });
+                let sharer = self
+                    .processes
+                    .values()
+                    .find(|other| other.pid != pid && other.mm == Some(mm) && other.space != mine);
                 if let Some(space) = sharer.map(|sharer| sharer.space) {
                     self.share(event.pid, space);
                 }

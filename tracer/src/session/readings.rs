@@ -71,9 +71,9 @@ impl<W: World> Session<'_, W> {
         let before = self.calls(&users);
         let mut reading = self.world.reading(pid)?;
         let after = self.calls(&users);
-        reading.disturbed = before.zip(after).map(|(before, after)| {
-            before != after || !before.iter().all(|calls| calls.are_over())
-        });
+        reading.disturbed = before
+            .zip(after)
+            .map(|(before, after)| before != after || !before.iter().all(|calls| calls.are_over()));
         Ok(reading)
     }
 

@@ -32,14 +32,15 @@ impl Reading {
     /// none whose record is still to come.
     #[must_use]
     pub fn is_quiet(&self, calls: &[Event]) -> bool {
-        self.disturbed != Some(true) && !calls.iter().any(|event| {
-            let EventKind::Call(call) = &event.kind else {
-                return false;
-            };
-            !call.syscall.is_task_call()
-                && call.outcome.is_ok()
-                && event.entered <= self.ended
-                && event.exited >= self.begun
-        })
+        self.disturbed != Some(true)
+            && !calls.iter().any(|event| {
+                let EventKind::Call(call) = &event.kind else {
+                    return false;
+                };
+                !call.syscall.is_task_call()
+                    && call.outcome.is_ok()
+                    && event.entered <= self.ended
+                    && event.exited >= self.begun
+            })
     }
 }

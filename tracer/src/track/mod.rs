@@ -213,7 +213,7 @@ impl Tracked {
         }
         let took = reading.ended.since(reading.begun);
         self.not_before = Nanos(reading.ended.0.saturating_add(PAUSE_PER_READING * took));
-        self.reconciler.restart();
+        self.reconciler.restart(reading.stack, self.space.stacks());
         self.settled = reading.ended;
         self.note_size(reading.ended);
         // One of them may make the model doubtful again: then the rest waits.

@@ -20,6 +20,9 @@ const MOST_DETAILS: usize = 8;
 pub struct Reconciler {
     sums: Reconciliation,
     stack: Option<Bytes>,
+    /// The figure before `stack`: the kernel counts a growing stack's pages in two steps, so
+    /// that an event can have the new figure of the stack and the old VmSize.
+    stack_before: Option<Bytes>,
     suspect: bool,
     details: Vec<String>,
 }
@@ -43,10 +46,12 @@ impl Reconciler {
         self.stack = Some(figures.stack);
     }
 
-    /// The map was read: earlier figures are of no use any more.
-    pub(super) const fn restart(&mut self) {
+    /// The map was read: earlier figures are of no use any more. Stacks were as large as the
+    /// kernel `said`, or, if they grew before it did, as the map `showed`.
+    pub(super) const fn restart(&mut self, said: Bytes, showed: Bytes) {
         self.suspect = false;
-        self.stack = None;
+        self.stack = Some(said);
+        self.stack_before = Some(showed);
     }
 
     pub(super) fn judge(
@@ -56,14 +61,15 @@ impl Reconciler {
         event: &Event,
     ) -> Judgement {
         self.sums.checks += 1;
-        let stack_growth = kernel.stack - self.stack.unwrap_or(kernel.stack);
-        self.stack = Some(kernel.stack);
+        let before = [self.stack, self.stack_before];
+        self.stack_before = self.stack.replace(kernel.stack);
         if kernel.vm_size == model {
             self.suspect = false;
             return Judgement::Agrees;
         }
         let growth = kernel.vm_size - model;
-        if growth > Bytes(0) && growth == stack_growth {
+        let is_stack = |before| kernel.stack - before == growth;
+        if growth > Bytes(0) && before.into_iter().flatten().any(is_stack) {
             self.suspect = false;
             return Judgement::StackGrew(growth);
         }
@@ -91,6 +97,7 @@ impl Reconciler {
         self.sums.full_checks += 1;
         self.suspect = false;
         self.stack = None;
+        self.stack_before = None;
         if let Some(first) = differences.first() {
             self.mismatch(format!(
                 "{} (of {} differences)",

@@ -14,7 +14,8 @@ use crate::{
     },
     event::Syscall,
     report::{
-        Ending, EventCounts, Gap, Mapping, ProcessReport, Reconciliation, Report, Target, TimelinePoint,
+        Ending, EventCounts, Gap, Mapping, ProcessReport, Reconciliation, Report, Target,
+        TimelinePoint,
     },
     units::{Addr, Bytes, Nanos},
 };
