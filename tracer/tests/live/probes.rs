@@ -46,7 +46,14 @@ fn every_program_is_far_below_the_verifiers_limit() {
     let (name, most) = *largest.expect("the tracer has programs");
     assert!(most < VERIFIER_LIMIT / 4, "{counts:?}");
     let by_tracepoints = counts.iter().any(|(name, _)| *name == "sys_exit");
-    fact("capture", if by_tracepoints { "tracepoints" } else { "trampolines" });
+    fact(
+        "capture",
+        if by_tracepoints {
+            "tracepoints"
+        } else {
+            "trampolines"
+        },
+    );
     fact("most verified", format!("{most} ({name})"));
 }
 
