@@ -10,7 +10,7 @@ use std::{
 use nix::sys::signal::Signal;
 
 use super::{
-    Account, Folder, Lines, Running,
+    Account, Family, Folder, Lines, Running,
     account::Report,
     command,
     kernel::{is_target, sleeps},
@@ -58,10 +58,42 @@ impl Tracer {
     /// now on will be reported, its map may be yet to be read.
     pub fn attach_amid(pid: u32) -> Self {
         let tracer = Self::report(&["--pid", &pid.to_string()], &[]);
+        tracer.wait_until_attached(pid);
+        tracer
+    }
+
+    /// Attaches to several such processes, of which the last is there to stay; `None` if one of
+    /// the others had ended before.
+    pub fn attach_amid_all(pids: &[u32], arguments: &[&str]) -> Option<Self> {
+        let list: Vec<String> = pids.iter().map(ToString::to_string).collect();
+        let list = list.join(",");
+        let arguments = [&["--pid", &list], arguments].concat();
+        let tracer = Self::report(&arguments, &[]);
+        let last = *pids.last().expect("somebody to attach to");
+        let has_targets = wait_for("the tracer to have targets", || match is_target(last) {
+            true => Some(true),
+            false => tracer.refusal().map(|_| false),
+        });
+        has_targets.then_some(tracer)
+    }
+
+    /// Waits until what this process does from now on is recorded.
+    pub fn wait_until_attached(&self, pid: u32) {
         wait_for("the tracer to have a target", || {
+            assert_eq!(self.refusal(), None);
             is_target(pid).then_some(())
         });
-        tracer
+    }
+
+    /// What it says if it could not begin.
+    fn refusal(&self) -> Option<String> {
+        let said = fs::read_to_string(self.folders.stderr()).unwrap_or_default();
+        said.starts_with("tracer: ").then_some(said)
+    }
+
+    /// The command that it started, with all that this started.
+    pub fn family(&self) -> Family {
+        Family::of_leader(self.pid())
     }
 
     /// Starts a command under observation, with these variables set; there is a report in the
@@ -125,8 +157,7 @@ impl Tracer {
         const TURNS: u64 = 3;
         let mut first = None;
         wait_for("the tracer to observe", || {
-            let said = fs::read_to_string(self.folders.stderr()).unwrap_or_default();
-            assert!(!said.starts_with("tracer: "), "{said}");
+            assert_eq!(self.refusal(), None);
             if first.is_none() && !pids.iter().all(|pid| is_target(*pid)) {
                 return None;
             }
