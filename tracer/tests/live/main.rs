@@ -17,6 +17,7 @@ mod loss;
 mod probes;
 mod programs;
 mod recording;
+mod scale;
 mod scenarios;
 mod seed;
 mod short;

@@ -10,11 +10,10 @@ use super::{
     wait_for,
 };
 
-/// The processes of a group but its leader's tracer, if that is in it. Killed in the end.
+/// The processes of a group. Killed in the end.
 pub struct Family {
     group: u32,
-    /// Whom to leave alone.
-    except: Option<u32>,
+    /// If it is a child of the test.
     leader: Option<Running>,
 }
 
@@ -31,24 +30,27 @@ impl Family {
         let leader = Running::start(command.process_group(0));
         Self {
             group: leader.pid(),
-            except: None,
             leader: Some(leader),
         }
     }
 
-    /// What a process that leads a group starts in it.
-    pub fn of_leader(pid: u32) -> Self {
+    /// The group that a child of this process leads.
+    pub fn of_child(parent: u32) -> Self {
+        let group = wait_for("a child that leads a group", || {
+            let leads = |pid: &u32| field(*pid, GROUP) == Some(*pid);
+            let mut children = processes().filter(|pid| field(*pid, PARENT) == Some(parent));
+            children.find(leads)
+        });
         Self {
-            group: pid,
-            except: Some(pid),
+            group,
             leader: None,
         }
     }
 
     /// Who is in it now, the eldest last: it stays longest.
     pub fn pids(&self) -> Vec<u32> {
-        let mut pids = members(self.group);
-        pids.retain(|pid| self.except != Some(*pid));
+        let members = processes().filter(|pid| field(*pid, GROUP) == Some(self.group));
+        let mut pids: Vec<u32> = members.collect();
         pids.sort_by_key(|pid| (*pid == self.group, *pid));
         pids
     }
@@ -118,7 +120,10 @@ impl StoppedFamily<'_> {
     /// Asserts that all of it stood still since it was stopped.
     pub fn check_still(&self) {
         let now = self.family.pictures();
-        assert!(self.pictures == now, "somebody let the family go on");
+        let ids = self.pictures.keys().chain(now.keys());
+        let moved = ids.filter(|pid| self.pictures.get(pid) != now.get(pid));
+        let moved: Vec<_> = moved.map(|pid| (pid, states(*pid))).collect();
+        assert!(moved.is_empty(), "not all stood still: {moved:?}");
     }
 }
 
@@ -129,20 +134,22 @@ impl Drop for StoppedFamily<'_> {
 }
 
 /// Whether a process has an address space, by the first field of `/proc/<pid>/statm`.
-fn has_memory(pid: u32) -> bool {
+pub fn has_memory(pid: u32) -> bool {
     let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
     statm.split(' ').next().is_some_and(|pages| pages != "0")
 }
 
-/// The processes of a group, by the third field behind the name in `/proc/<pid>/stat`.
-fn members(group: u32) -> Vec<u32> {
+/// Fields of `/proc/<pid>/stat`, counted from behind the name.
+const PARENT: usize = 1;
+const GROUP: usize = 2;
+
+fn field(pid: u32, field: usize) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    fields.split(' ').nth(field)?.parse().ok()
+}
+
+fn processes() -> impl Iterator<Item = u32> {
     let entries = fs::read_dir("/proc").expect("/proc is there").flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid: &u32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let fields = stat.rsplit_once(") ").map(|(_, fields)| fields);
-        let field = fields.and_then(|fields| fields.split(' ').nth(2)?.parse().ok());
-        field == Some(group)
-    })
-    .collect()
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }

@@ -9,9 +9,9 @@ mod process;
 mod tracer;
 
 pub use account::Account;
-pub use family::{Family, StoppedFamily};
+pub use family::{Family, StoppedFamily, has_memory};
 pub use folder::Folder;
-pub use kernel::{Stopped, bpf_programs, bpf_programs_of, vm_size};
+pub use kernel::{Picture, Stopped, bpf_programs, bpf_programs_of, vm_size};
 pub use process::{Lines, Running, Target};
 pub use tracer::{Ended, Tracer};
 

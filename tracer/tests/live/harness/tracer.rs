@@ -10,7 +10,7 @@ use std::{
 use nix::sys::signal::Signal;
 
 use super::{
-    Account, Family, Folder, Lines, Running,
+    Account, Folder, Lines, Running,
     account::Report,
     command,
     kernel::{is_target, sleeps},
@@ -89,11 +89,6 @@ impl Tracer {
     fn refusal(&self) -> Option<String> {
         let said = fs::read_to_string(self.folders.stderr()).unwrap_or_default();
         said.starts_with("tracer: ").then_some(said)
-    }
-
-    /// The command that it started, with all that this started.
-    pub fn family(&self) -> Family {
-        Family::of_leader(self.pid())
     }
 
     /// Starts a command under observation, with these variables set; there is a report in the
