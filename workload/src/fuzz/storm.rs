@@ -68,7 +68,7 @@ impl Stage {
                 break;
             }
             if step.is_multiple_of(STEPS) {
-                look(&self.kit.tally)?;
+                look(self.kit.tally)?;
             }
         }
         worker.family.end();
@@ -199,9 +199,12 @@ pub struct Hand<'a> {
     pub is_ordered: bool,
 }
 
+/// Something that is done in one call or a few.
+type Deed = fn(&mut Hand);
+
 /// How often each deed is done, and the deed.
 #[rustfmt::skip]
-const DEEDS: &[(usize, fn(&mut Hand))] = &[
+const DEEDS: &[(usize, Deed)] = &[
     (200, place::map),
     (  1, place::grow_stack),
     (  4, place::attach_segment),
