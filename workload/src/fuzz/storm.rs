@@ -61,6 +61,7 @@ impl Stage {
     ) -> Result<(), Error> {
         let mut worker = lock(&self.workers[index]);
         for step in 0_usize.. {
+            super::rest();
             worker.step(self, self.mode);
             if WARM_UP.load(Ordering::Relaxed) {
                 worker.made = 0;
