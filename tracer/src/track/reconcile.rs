@@ -59,7 +59,7 @@ impl Reconciler {
     pub(super) fn judge(
         &mut self,
         kernel: &KernelFigures,
-        model: Bytes,
+        (model, stacks): (Bytes, impl Fn() -> Bytes),
         event: &Event,
     ) -> Judgement {
         self.sums.checks += 1;
@@ -71,7 +71,9 @@ impl Reconciler {
         }
         let growth = kernel.vm_size - model;
         let is_stack = |before| kernel.stack - before == growth;
-        if growth > Bytes(0) && before.into_iter().flatten().any(is_stack) {
+        // A call may have taken stack away meanwhile, which the model knows: then its own
+        // stacks tell.
+        if growth > Bytes(0) && (before.into_iter().flatten().any(is_stack) || is_stack(stacks())) {
             self.suspect = None;
             return Judgement::StackGrew(growth);
         }
