@@ -223,7 +223,7 @@ fn notes(
             tracked.dropped()
         ));
     }
-    notes.extend(tracked.reconciler().details().iter().cloned());
+    notes.extend(tracked.reconciler().details().cloned());
     notes
 }
 

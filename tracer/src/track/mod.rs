@@ -390,7 +390,11 @@ impl Tracked {
         else {
             return;
         };
-        match self.reconciler.judge(&figures, self.space.vm_size(), event) {
+        let stacks = || self.space.stacks();
+        match self
+            .reconciler
+            .judge(&figures, (self.space.vm_size(), stacks), event)
+        {
             Judgement::Suspect => {}
             Judgement::Agrees => self.exact_from(event.exited),
             Judgement::StackGrew(by) if self.space.grow_stack(by, event.exited) => {

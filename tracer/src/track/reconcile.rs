@@ -12,7 +12,7 @@ use crate::{
     units::Bytes,
 };
 
-/// How many mismatches are kept in words.
+/// How many mismatches, and how many corrections, are kept in words.
 const MOST_DETAILS: usize = 8;
 
 /// Compares, counts and remembers.
@@ -23,8 +23,10 @@ pub struct Reconciler {
     /// The figure before `stack`: the kernel counts a growing stack's pages in two steps, so
     /// that an event can have the new figure of the stack and the old VmSize.
     stack_before: Option<Bytes>,
-    suspect: bool,
-    details: Vec<String>,
+    /// The event after which model and kernel differed first, in words.
+    suspect: Option<String>,
+    mismatches: Vec<String>,
+    readings: Vec<String>,
 }
 
 /// What a comparison found.
@@ -48,8 +50,8 @@ impl Reconciler {
 
     /// The map was read: earlier figures are of no use any more. Stacks were as large as the
     /// kernel `said`, or, if they grew before it did, as the map `showed`.
-    pub(super) const fn restart(&mut self, said: Bytes, showed: Bytes) {
-        self.suspect = false;
+    pub(super) fn restart(&mut self, said: Bytes, showed: Bytes) {
+        self.suspect = None;
         self.stack = Some(said);
         self.stack_before = Some(showed);
     }
@@ -57,29 +59,38 @@ impl Reconciler {
     pub(super) fn judge(
         &mut self,
         kernel: &KernelFigures,
-        model: Bytes,
+        (model, stacks): (Bytes, impl Fn() -> Bytes),
         event: &Event,
     ) -> Judgement {
         self.sums.checks += 1;
         let before = [self.stack, self.stack_before];
         self.stack_before = self.stack.replace(kernel.stack);
         if kernel.vm_size == model {
-            self.suspect = false;
+            self.suspect = None;
             return Judgement::Agrees;
         }
         let growth = kernel.vm_size - model;
         let is_stack = |before| kernel.stack - before == growth;
-        if growth > Bytes(0) && before.into_iter().flatten().any(is_stack) {
-            self.suspect = false;
+        // A call may have taken stack away meanwhile, which the model knows: then its own
+        // stacks tell.
+        if growth > Bytes(0) && (before.into_iter().flatten().any(is_stack) || is_stack(stacks())) {
+            self.suspect = None;
             return Judgement::StackGrew(growth);
         }
-        if !self.suspect {
-            self.suspect = true;
+        let Some(first) = self.suspect.take() else {
+            self.suspect = Some(format!(
+                "{} (thread {}, left at {} ns)",
+                event.words(),
+                event.tid,
+                event.exited.0
+            ));
             return Judgement::Suspect;
-        }
+        };
         self.mismatch(format!(
-            "VmSize was {} by the model and {} by the kernel after an event of thread {} at {} ns",
-            model.0, kernel.vm_size.0, event.tid, event.exited.0
+            "VmSize was {} by the model and {} by the kernel from {first} on; seen at {}",
+            model.0,
+            kernel.vm_size.0,
+            event.words()
         ));
         Judgement::Differs
     }
@@ -95,7 +106,7 @@ impl Reconciler {
     pub(super) fn verified(&mut self, differences: &[Difference]) {
         self.sums.checks += 1;
         self.sums.full_checks += 1;
-        self.suspect = false;
+        self.suspect = None;
         self.stack = None;
         self.stack_before = None;
         if let Some(first) = differences.first() {
@@ -112,7 +123,8 @@ impl Reconciler {
     pub(super) fn healed(&mut self, differences: &[Difference]) {
         self.sums.resyncs += 1;
         if let Some(first) = differences.first() {
-            self.detail(format!("read anew: {}", describe(first)));
+            let reading = format!("read anew: {}", describe(first));
+            keep(&mut self.readings, reading);
         }
     }
 
@@ -127,21 +139,20 @@ impl Reconciler {
         self.sums
     }
 
-    /// The first mismatches in words.
-    #[must_use]
-    pub fn details(&self) -> &[String] {
-        &self.details
+    /// The first mismatches, and the first corrections, in words.
+    pub fn details(&self) -> impl Iterator<Item = &String> {
+        self.mismatches.iter().chain(&self.readings)
     }
 
     fn mismatch(&mut self, detail: String) {
         self.sums.mismatches += 1;
-        self.detail(detail);
+        keep(&mut self.mismatches, detail);
     }
+}
 
-    fn detail(&mut self, detail: String) {
-        if self.details.len() < MOST_DETAILS {
-            self.details.push(detail);
-        }
+fn keep(details: &mut Vec<String>, detail: String) {
+    if details.len() < MOST_DETAILS {
+        details.push(detail);
     }
 }
 

@@ -265,7 +265,8 @@ impl Run {
                 .map(|account| account.number(pointer))
                 .max()
         };
-        if sum("/events/received") == 0 {
+        // There are stressors that rarely make a call once they are at work.
+        if sum("/events/received") == 0 && (how == "launched" || self.stressors > 1) {
             let _ = writeln!(faults, "{how} {}: there were no events", self.what);
         }
         fact(

@@ -61,6 +61,7 @@ impl Stage {
     ) -> Result<(), Error> {
         let mut worker = lock(&self.workers[index]);
         for step in 0_usize.. {
+            super::rest();
             worker.step(self, self.mode);
             if WARM_UP.load(Ordering::Relaxed) {
                 worker.made = 0;
@@ -199,7 +200,8 @@ pub struct Hand<'a> {
     pub is_ordered: bool,
 }
 
-type Deed = fn(&mut Hand<'_>);
+/// Something that is done in one call or a few.
+type Deed = fn(&mut Hand);
 
 /// How often each deed is done, and the deed.
 #[rustfmt::skip]

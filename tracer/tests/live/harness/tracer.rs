@@ -54,16 +54,9 @@ impl Tracer {
         tracer
     }
 
-    /// Attaches to a process that is too busy for the tracer to come to rest: what it does from
-    /// now on will be reported, its map may be yet to be read.
-    pub fn attach_amid(pid: u32) -> Self {
-        let tracer = Self::report(&["--pid", &pid.to_string()], &[]);
-        tracer.wait_until_attached(pid);
-        tracer
-    }
-
-    /// Attaches to several such processes, of which the last is there to stay; `None` if one of
-    /// the others had ended before.
+    /// Attaches to several processes that are too busy for the tracer to come to rest, of which the
+    /// last is there to stay. What they do from now on will be reported, their maps may be yet to be
+    /// read. `None` if one of the others had ended before.
     pub fn attach_amid_all(pids: &[u32], arguments: &[&str]) -> Option<Self> {
         let list: Vec<String> = pids.iter().map(ToString::to_string).collect();
         let list = list.join(",");
@@ -158,6 +151,16 @@ impl Tracer {
             }
             let now = sleeps(self.pid())?;
             (now >= *first.get_or_insert(now) + TURNS).then_some(())
+        });
+    }
+
+    /// Waits until what a process does from now on will be reported. It may be too busy for the
+    /// tracer to come to rest; its map may be yet to be read.
+    pub fn wait_until_target(&self, pid: u32) {
+        wait_for("the tracer to have a target", || {
+            let said = fs::read_to_string(self.folders.stderr()).unwrap_or_default();
+            assert!(!said.starts_with("tracer: "), "{said}");
+            is_target(pid).then_some(())
         });
     }
 
