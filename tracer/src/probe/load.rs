@@ -15,6 +15,7 @@ use super::{
     loss::{Counters, Losses},
     plan::plans,
     ring::Ring,
+    skips::Skips,
     words::Words,
 };
 use crate::{
@@ -68,6 +69,7 @@ pub struct Probes {
     ebpf: Ebpf,
     targets: HashMap<MapData, u32, TargetValue>,
     counters: Counters,
+    skips: Skips,
     words: Option<Words>,
     follow: bool,
     capture: Capture,
@@ -136,11 +138,13 @@ impl Probes {
             counters,
             words: None,
             follow: options.follow && layout.known != 0,
+            skips: Skips::default(),
             capture: Capture::default(),
             availability,
         };
         attach::tasks(&mut probes.ebpf, layout.known != 0)?;
         probes.capture = attach::calls(&mut probes.ebpf, options.capture)?;
+        probes.skips = Skips::of(&probes.ebpf);
         match Words::collect(&mut probes.ebpf) {
             Ok(words) => probes.words = Some(words),
             Err(error) => {
@@ -207,9 +211,14 @@ impl Probes {
     ///
     /// # Errors
     /// The counters cannot be read.
-    pub fn losses(&self) -> Result<Losses, ProbeError> {
+    pub fn losses(&mut self) -> Result<Losses, ProbeError> {
         let losses = self.counters.read();
-        losses.map_err(|error| refused("reading the counters of lost records", &error))
+        let losses =
+            losses.map_err(|error| refused("reading the counters of lost records", &error))?;
+        Ok(Losses {
+            skipped: self.skips.sum(),
+            ..losses
+        })
     }
 
     /// What the kernel side said since the last call.

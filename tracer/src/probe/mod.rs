@@ -10,6 +10,7 @@ mod load;
 mod loss;
 mod plan;
 mod ring;
+mod skips;
 mod words;
 
 pub use attach::{Capture, CaptureWish};

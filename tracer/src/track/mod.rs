@@ -390,11 +390,12 @@ impl Tracked {
         else {
             return;
         };
-        let stacks = || self.space.stacks();
-        match self
-            .reconciler
-            .judge(&figures, (self.space.vm_size(), stacks), event)
-        {
+        let vm_size = self.space.vm_size();
+        if figures.vm_size > vm_size && self.space.maps_stacks() {
+            self.resync();
+            return;
+        }
+        match self.reconciler.judge(&figures, vm_size, event) {
             Judgement::Suspect => {}
             Judgement::Agrees => self.exact_from(event.exited),
             Judgement::StackGrew(by) if self.space.grow_stack(by, event.exited) => {
