@@ -69,6 +69,8 @@ impl Space {
                 new_len,
                 flags,
             } => self.remap_failed(call, (old, new_len, flags)),
+            Request::Map { .. } => self.map_failed(call, errno),
+            &Request::RemapFile { span, .. } => self.remap_file_failed(span),
             // `madvise_walk_vmas` goes on behind a hole and tells of it at the end.
             Request::Advise {
                 target: None,

@@ -394,6 +394,43 @@ fn other_pages_of_the_file_in_place() {
     assert_eq!(offsets, [0, 0x3000, 0x2000]);
 }
 
+/// What was in the way is gone before it is known whether the file can be mapped.
+#[test]
+fn mapping_over_something_may_fail_and_leave_a_gap() {
+    let mut space = space();
+    space.apply(&mmap(1, A, 0x2000, RW, 0x21));
+    let mut doubt = |request: &Request, errno| {
+        let syscall = match request {
+            Request::Map { .. } => Syscall::Mmap,
+            _ => Syscall::RemapFilePages,
+        };
+        let mut event = call(3, syscall, request.clone(), Err(errno));
+        if let EventKind::Call(call) = &mut event.kind {
+            call.args[0] = A;
+        }
+        space.apply(&event).doubt
+    };
+    let gap = Some(Doubt::PartialFailure(span(A, 0x1000)));
+    let again = Request::RemapFile {
+        span: span(A, 0x1000),
+        offset: 0,
+    };
+    assert_eq!(doubt(&again, 22), gap);
+    let over = |fd, flags| Request::Map {
+        len: 0x1000,
+        prot: RW,
+        flags,
+        fd,
+        offset: 0,
+        file: None,
+    };
+    assert_eq!(doubt(&over(Some(3), 2 | FIXED), 19), gap);
+    assert_eq!(doubt(&over(None, PRIVATE | FIXED), 12), gap);
+    // Refused before anything was done.
+    assert_eq!(doubt(&over(Some(3), 2 | FIXED), 9), None);
+    assert_eq!(doubt(&over(None, PRIVATE), 12), None);
+}
+
 #[test]
 fn tags_on_addresses_are_not_addresses() {
     let mut space = space();
