@@ -25,7 +25,7 @@ pub use timeline::Timeline;
 use reconcile::{Judgement, Reconciler};
 
 use crate::{
-    event::{Event, EventKind, KernelFigures},
+    event::{Event, EventKind, KernelFigures, Request},
     report::TimelinePoint,
     space::{Space, piece::Provenance, reading::Reading},
     units::{Bytes, Nanos, PageSize},
@@ -345,9 +345,28 @@ impl Tracked {
 
     /// Applies and counts; returns whether the model may no longer be exact.
     fn apply(&mut self, event: &Event) -> bool {
-        let effect = self.space.apply(event);
+        let effect = if self.is_mismeasured(event) {
+            self.space.apply(&Event {
+                quiet: false,
+                ..event.clone()
+            })
+        } else {
+            self.space.apply(event)
+        };
         self.counts.note(event, &effect);
         effect.doubt.is_some()
+    }
+
+    /// Whether a size was measured by what VmSize rose by while another call was left too: quiet
+    /// tells of the end of a call only.
+    fn is_mismeasured(&self, event: &Event) -> bool {
+        let EventKind::Call(call) = &event.kind else {
+            return false;
+        };
+        matches!(
+            call.request,
+            Request::Attach { .. } | Request::RingSetup { .. }
+        ) && event.entered < self.counts.last_exit
     }
 
     fn resync(&mut self) {

@@ -207,6 +207,28 @@ fn a_stack_that_grows_between_two_figures_is_no_mismatch() {
     }
 }
 
+/// The size of a segment is what VmSize rose by, if nothing else changed it.
+#[test]
+fn a_size_measured_while_another_call_was_left_is_not_believed() {
+    let attach = |entered: u64| {
+        let request = Request::Attach {
+            id: 1,
+            flags: 0,
+            grown: Some(PAGE.pages(3)),
+        };
+        let mut event = event(20, None, Syscall::Shmat, 0x40000, request);
+        event.entered = Nanos(entered);
+        event
+    };
+    for (entered, is_known) in [(11, true), (10, false)] {
+        let mut tracked = live(vec![line(0x1000, 1, "")]);
+        tracked.take(map(10, None, 0x20000, 1));
+        tracked.take(attach(entered));
+        assert_eq!(tracked.wants_reading(), !is_known);
+        assert_eq!(pages(&tracked), if is_known { 5 } else { 2 });
+    }
+}
+
 /// Replayed onto a reading, one event makes the model wrong: those behind it wait for the next.
 #[test]
 fn what_follows_a_mismatch_in_a_replay_is_not_judged() {

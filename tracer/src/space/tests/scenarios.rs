@@ -296,6 +296,27 @@ fn shared_memory_is_as_long_as_the_size_grew() {
     assert!(space.apply(&detach(13, A)).doubt.is_some());
 }
 
+/// The kernel takes a whole mapping at the address, and of the others those within the size.
+#[test]
+fn how_much_of_a_lengthened_segment_is_detached_is_in_doubt() {
+    let request = Request::Attach {
+        id: 1,
+        flags: 0,
+        grown: Some(Bytes(0x3000)),
+    };
+    let mut space = space();
+    space.apply(&call(1, Syscall::Shmat, request, Ok(A)));
+    let longer = Request::Remap {
+        old: span(A + 0x1000, 0x2000),
+        new_len: 0x5000,
+        flags: 0,
+    };
+    space.apply(&call(3, Syscall::Mremap, longer, Ok(A + 0x1000)));
+    let detach = call(5, Syscall::Shmdt, Request::Detach(Addr(A)), Ok(0));
+    let doubt = Some(Doubt::UnknownRange(span(A, 0x6000)));
+    assert_eq!(space.apply(&detach).doubt, doubt);
+}
+
 #[test]
 fn a_ring_comes_and_goes() {
     let mut space = space();
