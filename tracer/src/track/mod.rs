@@ -244,7 +244,9 @@ impl Tracked {
             return false;
         }
         let growth = reading.vm_size - self.space.vm_size();
-        if growth > Bytes(0) && self.reconciler.stack_grew(reading.stack, growth) {
+        let may_be_stacks = self.space.maps_stacks();
+        if growth > Bytes(0) && (self.reconciler.stack_grew(reading.stack, growth) || may_be_stacks)
+        {
             self.space.grow_stacks_to(&reading.vmas, reading.ended);
         }
         let differences = self.space.compare(&reading.vmas);
