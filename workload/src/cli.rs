@@ -5,6 +5,7 @@ use std::thread;
 use clap::{Parser, Subcommand};
 
 use crate::allocator::Allocator;
+use crate::bulk;
 use crate::error::Error;
 use crate::fuzz;
 use crate::input::Input;
@@ -50,6 +51,12 @@ pub struct Args {
 enum Other {
     /// Make random memory calls from several threads, valid and invalid ones
     Fuzz(fuzz::Settings),
+    /// Map and unmap from several threads, as fast as they can
+    Storm(bulk::Storm),
+    /// Have as many mappings as asked for
+    Mappings(bulk::Mappings),
+    /// Have as many sleeping children as asked for
+    Children(bulk::Children),
 }
 
 /// An allocation scenario and how to run it.
@@ -101,6 +108,9 @@ impl Args {
     pub fn run(self) -> Result<(), Error> {
         match (self.other, self.scenario) {
             (Some(Other::Fuzz(settings)), _) => fuzz::run(settings),
+            (Some(Other::Storm(storm)), _) => storm.run(),
+            (Some(Other::Mappings(mappings)), _) => mappings.run(),
+            (Some(Other::Children(children)), _) => children.run(),
             (None, Some(scenario)) => scenario.run(),
             // clap refuses a command line with neither.
             (None, None) => Ok(()),

@@ -21,6 +21,8 @@ pub enum Error {
     Thread(io::Error),
     /// What the random calls need could not be had.
     Fuzz(&'static str, io::Error),
+    /// The kernel did not give as much as was asked for.
+    Bulk(&'static str, io::Error),
 }
 
 impl fmt::Display for Error {
@@ -46,6 +48,11 @@ impl fmt::Display for Error {
                 f,
                 "cannot start a thread: {error}; raise the limit on processes (ulimit -u) or on \
                  address space (ulimit -v)"
+            ),
+            Self::Bulk(what, error) => write!(
+                f,
+                "cannot {what} once more: {error}; lower --count, or raise the limit that it \
+                 meets (vm.max_map_count, kernel.pid_max, ulimit -u, ulimit -v)"
             ),
             Self::Fuzz(what, error) => write!(
                 f,

@@ -17,6 +17,7 @@
 //! their first mappings (8 MiB and 2.25 MiB). `c/seed.c` has none of this.
 
 mod allocator;
+mod bulk;
 mod cli;
 mod error;
 mod fuzz;

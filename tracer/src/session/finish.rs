@@ -34,7 +34,8 @@ impl<W: World> Session<'_, W> {
             self.leave(process.space);
             return;
         }
-        if self.ended.len() >= MOST_ENDED {
+        let ended = ending == Ending::Exited;
+        if ended && process.is_child && self.ended.len() >= MOST_ENDED {
             self.ended_unreported += 1;
             self.leave(process.space);
             return;

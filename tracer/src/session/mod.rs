@@ -30,7 +30,7 @@ use crate::{
 
 /// Events handled before signals and timers get a turn.
 const EVENTS_PER_TURN: usize = 1 << 16;
-/// Processes whose reports are kept after their end; of more only the number.
+/// Children whose reports are kept after their end; of more only the number.
 const MOST_ENDED: usize = 1000;
 
 /// A run under way.

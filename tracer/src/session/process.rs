@@ -25,6 +25,8 @@ pub struct Process {
     pub pid: Pid,
     /// The how-manieth process of the run it is.
     pub order: u64,
+    /// Whether it is a child of another that is observed, not one the user named.
+    pub is_child: bool,
     pub space: SpaceId,
     pub target: Target,
     pub settings: Settings,
@@ -68,6 +70,7 @@ impl Process {
         Self {
             pid,
             order: 0,
+            is_child: false,
             space,
             target: Target {
                 pid,
@@ -90,6 +93,7 @@ impl Process {
     pub fn child(&self, pid: Pid, begun: Nanos, figures: Option<KernelFigures>) -> Self {
         Self {
             pid,
+            is_child: true,
             target: Target {
                 pid,
                 ..self.target.clone()

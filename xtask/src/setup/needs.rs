@@ -67,7 +67,7 @@ const BUILD_PROGRAMS: [(&str, Need); 2] = [
         need("make", &["make"], "builds the jemalloc inside the workload"),
     ),
 ];
-const TEST_PROGRAMS: [(&str, Need); 3] = [
+const TEST_PROGRAMS: [(&str, Need); 4] = [
     (
         "gcc",
         need("gcc", &["gcc"], "compiles C programs that tests trace"),
@@ -87,6 +87,17 @@ const TEST_PROGRAMS: [(&str, Need); 3] = [
             &["python3"],
             "a program with a runtime that tests trace",
         ),
+    ),
+    (
+        "stress-ng",
+        Need {
+            optional: true,
+            ..need(
+                "stress-ng",
+                &["stress-ng"],
+                "stresses memory while tests trace it",
+            )
+        },
     ),
 ];
 

@@ -28,12 +28,7 @@ impl Stopped {
     }
 
     pub fn picture(&self) -> Picture {
-        let maps = fs::read_to_string(format!("/proc/{}/maps", self.0)).expect("it exists");
-        Picture {
-            lines: join(maps.lines().map(parse)),
-            vm_size: vm_size(self.0),
-            vm_peak: status(self.0, "VmPeak:"),
-        }
+        Picture::of(self.0).expect("it exists")
     }
 }
 
@@ -44,12 +39,28 @@ impl Drop for Stopped {
 }
 
 /// An address space at a moment.
+#[derive(PartialEq)]
 pub struct Picture {
     pub lines: Vec<Line>,
     /// Bytes.
     pub vm_size: u64,
     /// Bytes.
     pub vm_peak: u64,
+}
+
+impl Picture {
+    /// None if the process is gone or has no address space any more.
+    pub fn of(pid: u32) -> Option<Self> {
+        let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+        if maps.is_empty() {
+            return None;
+        }
+        Some(Self {
+            lines: join(maps.lines().map(parse)),
+            vm_size: vm_size(pid),
+            vm_peak: status(pid, "VmPeak:"),
+        })
+    }
 }
 
 /// A stretch of equal permissions and backing.
@@ -135,7 +146,7 @@ fn status(pid: u32, field: &str) -> u64 {
 }
 
 /// The state of each thread, as in `/proc/<pid>/stat`.
-fn states(pid: u32) -> Vec<char> {
+pub fn states(pid: u32) -> Vec<char> {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
         return Vec::new();
     };

@@ -2,14 +2,16 @@
 //! tracer's.
 
 mod account;
+mod family;
 mod folder;
 mod kernel;
 mod process;
 mod tracer;
 
 pub use account::Account;
+pub use family::{Family, StoppedFamily, has_memory};
 pub use folder::Folder;
-pub use kernel::{Stopped, bpf_programs, bpf_programs_of, vm_size};
+pub use kernel::{Picture, Stopped, bpf_programs, bpf_programs_of, vm_size};
 pub use process::{Lines, Running, Target};
 pub use tracer::{Ended, Tracer};
 
@@ -71,6 +73,14 @@ pub fn installed(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     let mut places = env::split_paths(&path).map(|folder| folder.join(program));
     places.find(|place| place.is_file())
+}
+
+/// A setting from the environment, if it is there.
+pub fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
+    let text = env::var(name).ok()?;
+    let value = text.parse().ok();
+    assert!(value.is_some(), "{name}={text} is no value of its kind");
+    value
 }
 
 /// Says on the test's output that there was nothing to test.

@@ -49,6 +49,11 @@ impl Running {
         kill(group, signal).expect("own child's group");
     }
 
+    /// Takes note of its end, if it has ended.
+    pub fn reap(&mut self) {
+        let _ = self.child.try_wait();
+    }
+
     pub fn wait(&mut self, what: &str) -> ExitStatus {
         wait_for(what, || self.child.try_wait().expect("own child"))
     }

@@ -54,6 +54,36 @@ impl Tracer {
         tracer
     }
 
+    /// Attaches to several processes that are too busy for the tracer to come to rest, of which the
+    /// last is there to stay. What they do from now on will be reported, their maps may be yet to be
+    /// read. `None` if one of the others had ended before.
+    pub fn attach_amid_all(pids: &[u32], arguments: &[&str]) -> Option<Self> {
+        let list: Vec<String> = pids.iter().map(ToString::to_string).collect();
+        let list = list.join(",");
+        let arguments = [&["--pid", &list], arguments].concat();
+        let tracer = Self::report(&arguments, &[]);
+        let last = *pids.last().expect("somebody to attach to");
+        let has_targets = wait_for("the tracer to have targets", || match is_target(last) {
+            true => Some(true),
+            false => tracer.refusal().map(|_| false),
+        });
+        has_targets.then_some(tracer)
+    }
+
+    /// Waits until what this process does from now on is recorded.
+    pub fn wait_until_attached(&self, pid: u32) {
+        wait_for("the tracer to have a target", || {
+            assert_eq!(self.refusal(), None);
+            is_target(pid).then_some(())
+        });
+    }
+
+    /// What it says if it could not begin.
+    fn refusal(&self) -> Option<String> {
+        let said = fs::read_to_string(self.folders.stderr()).unwrap_or_default();
+        said.starts_with("tracer: ").then_some(said)
+    }
+
     /// Starts a command under observation, with these variables set; there is a report in the
     /// end.
     pub fn launch(words: &[impl AsRef<OsStr>], variables: &[(&str, &str)]) -> Self {
@@ -115,8 +145,7 @@ impl Tracer {
         const TURNS: u64 = 3;
         let mut first = None;
         wait_for("the tracer to observe", || {
-            let said = fs::read_to_string(self.folders.stderr()).unwrap_or_default();
-            assert!(!said.starts_with("tracer: "), "{said}");
+            assert_eq!(self.refusal(), None);
             if first.is_none() && !pids.iter().all(|pid| is_target(*pid)) {
                 return None;
             }

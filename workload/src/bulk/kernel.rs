@@ -1,0 +1,76 @@
+//! The calls themselves: numbers in, what the kernel returns out.
+#![expect(unsafe_code, reason = "maps memory, forks")]
+
+use std::ffi::c_void;
+use std::{fs, io, ptr};
+
+const PAGE: usize = 4096;
+const ACCESS: i32 = libc::PROT_READ | libc::PROT_WRITE;
+const FLAGS: i32 = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+
+/// Maps, protects, advises and unmaps a few pages.
+pub fn gust() {
+    const PAGES: usize = 8;
+    // SAFETY: a new mapping, which nobody else knows and which is gone in the end.
+    unsafe {
+        let Ok(block) = map(PAGES) else {
+            return;
+        };
+        libc::mprotect(block.byte_add(PAGE), PAGE, libc::PROT_NONE);
+        libc::madvise(block, PAGE, libc::MADV_DONTNEED);
+        libc::munmap(block.byte_add(3 * PAGE), PAGE);
+        libc::munmap(block, PAGES * PAGE);
+    }
+}
+
+/// Waits for the end of the process.
+pub fn park() -> ! {
+    loop {
+        // SAFETY: only waits.
+        unsafe { libc::pause() };
+    }
+}
+
+/// Maps until the process has so many mappings; returns how many it has. Neighbours differ in
+/// what they permit, so that the kernel cannot join them.
+pub fn scatter(count: usize) -> io::Result<usize> {
+    let lines = || Ok(fs::read_to_string("/proc/self/maps")?.lines().count());
+    let first: usize = lines()?;
+    let wanted = count.saturating_sub(first);
+    if wanted < 3 {
+        return Ok(first);
+    }
+    // SAFETY: a new mapping, whose pages nobody uses.
+    unsafe {
+        let block = map(wanted)?;
+        for index in (1..wanted).step_by(2) {
+            if libc::mprotect(block.byte_add(index * PAGE), PAGE, libc::PROT_READ) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+    }
+    lines()
+}
+
+/// Forks a child that sleeps until this thread ends; returns its id.
+pub fn child() -> io::Result<libc::pid_t> {
+    // SAFETY: this is the only thread, and the child only sleeps.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            // SAFETY: takes numbers only.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            park()
+        }
+        child => Ok(child),
+    }
+}
+
+fn map(pages: usize) -> io::Result<*mut c_void> {
+    // SAFETY: a new mapping at an address of the kernel's choice.
+    let block = unsafe { libc::mmap(ptr::null_mut(), pages * PAGE, ACCESS, FLAGS, -1, 0) };
+    if block == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(block)
+}
