@@ -10,4 +10,6 @@ pub mod heap_walk;
 pub mod kernel;
 pub mod launch;
 pub mod maps;
+pub mod privilege;
 pub mod process;
+pub mod survey;

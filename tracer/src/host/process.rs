@@ -1,11 +1,19 @@
 //! A process as `/proc` shows it.
 
-use std::path::PathBuf;
+use std::{fs::File, io, path::PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use procfs::{ProcError, process::Process as Proc};
+use procfs::{
+    ProcError,
+    process::{Process as Proc, Status},
+};
 
-use super::{clock, kernel::page_size, maps};
+use super::{
+    clock,
+    kernel::page_size,
+    maps,
+    privilege::{self, SYS_PTRACE},
+};
 use crate::{
     attribute::{allocators::is_obeyed_variable, evidence::Settings},
     event::PidFd,
@@ -45,10 +53,31 @@ pub fn check_observable(pid: Pid) -> Result<()> {
             status.tgid
         );
     }
+    if status.state.starts_with('Z') {
+        bail!("process {pid} has ended: it is a zombie, which its parent has not waited for yet");
+    }
     if status.vmsize.is_none() {
         bail!("process {pid} has no address space: it is a kernel thread or has ended");
     }
+    check_readable(pid, status.euid)?;
     refuse_32_bit(pid)
+}
+
+/// Makes sure that the map of a process may be read. The kernel asks at the opening.
+fn check_readable(pid: Pid, owner: u32) -> Result<()> {
+    let opened = File::open(format!("/proc/{pid}/maps"));
+    match opened {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let user = nix::unistd::User::from_uid(owner.into()).ok().flatten();
+            let user = user.map_or_else(|| owner.to_string(), |user| user.name);
+            bail!(NotPermitted(format!(
+                "the map of process {pid} of user {user} may not be read: {}",
+                privilege::why_refused(&[SYS_PTRACE])
+            )))
+        }
+        // Why else it cannot be read shows when it is.
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a process whose program is a 32-bit one.
@@ -70,7 +99,7 @@ pub fn refuse_32_bit(pid: Pid) -> Result<()> {
 pub fn is_32_bit(pid: Pid) -> bool {
     use std::io::Read as _;
     let mut ident = [0; 5];
-    std::fs::File::open(format!("/proc/{pid}/exe"))
+    File::open(format!("/proc/{pid}/exe"))
         .and_then(|mut file| file.read_exact(&mut ident))
         .is_ok_and(|()| ident.starts_with(b"\x7fELF") && ident[4] == ELF_CLASS_32)
 }
@@ -83,12 +112,21 @@ pub fn target(pid: Pid) -> Target {
         ..Target::default()
     };
     if let Ok(process) = open(pid) {
+        target.ns_pid = process.status().ok().and_then(|status| inner_pid(&status));
         target.comm = process.stat().map(|stat| stat.comm).unwrap_or_default();
         let exe = process.exe().unwrap_or_default();
         target.exe = exe.to_string_lossy().into_owned();
         target.cmdline = process.cmdline().unwrap_or_default();
     }
     target
+}
+
+/// The id in the innermost pid namespace, if that is another one than this process sees.
+fn inner_pid(status: &Status) -> Option<Pid> {
+    match status.nspid.as_deref()? {
+        [_, .., inner] => u32::try_from(*inner).ok().map(Pid),
+        _ => None,
+    }
 }
 
 /// The memory figures of a process.
@@ -195,12 +233,25 @@ fn open(pid: Pid) -> Result<Proc> {
 fn explain(pid: Pid, error: &ProcError) -> anyhow::Error {
     match error {
         ProcError::NotFound(_) => anyhow::Error::new(NoSuchProcess(pid)),
-        ProcError::PermissionDenied(_) => anyhow::anyhow!(
-            "process {pid} may not be read: run tracer as root or give it cap_sys_ptrace"
-        ),
+        ProcError::PermissionDenied(_) => anyhow::Error::new(NotPermitted(format!(
+            "process {pid} may not be read: {}",
+            privilege::why_refused(&[SYS_PTRACE])
+        ))),
         other => anyhow::anyhow!("cannot read process {pid}: {other}"),
     }
 }
+
+/// A process may not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotPermitted(String);
+
+impl std::fmt::Display for NotPermitted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotPermitted {}
 
 /// There is no such process (any more).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

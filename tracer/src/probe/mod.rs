@@ -10,6 +10,7 @@ mod load;
 mod loss;
 mod plan;
 mod ring;
+mod trial;
 mod words;
 
 pub use attach::{Capture, CaptureWish};
@@ -17,3 +18,4 @@ pub use error::ProbeError;
 pub use load::{Availability, Options, Probes};
 pub use loss::Losses;
 pub use ring::Ring;
+pub use trial::{Trial, try_out};

@@ -86,6 +86,7 @@ impl Process {
             pid,
             target: Target {
                 pid,
+                ns_pid: None,
                 ..self.target.clone()
             },
             begun,

@@ -17,7 +17,7 @@ use super::{ElfFacts, Losses, Memory, Outcome, Subject, Turn, World};
 use crate::{
     attribute::evidence::{HeapWalk, Resident, Settings},
     event::PidFd,
-    host::{clock, elf, heap_walk, kernel, launch, maps, process as host},
+    host::{clock, elf, heap_walk, kernel, launch, maps, privilege, process as host},
     probe::{self, CaptureWish, Probes, Ring},
     report::Target,
     space::{reading::Reading, vma::Vma},
@@ -41,6 +41,8 @@ pub struct Wishes {
     pub ring: Bytes,
     /// How calls are captured.
     pub capture: CaptureWish,
+    /// Whether a file is to be put into the folder of another user at the end.
+    pub elsewhere: bool,
 }
 
 /// This host with its probes attached. The kernel takes seconds to detach them when this is
@@ -51,6 +53,7 @@ pub struct Live {
     probes: Probes,
     ring: Ring,
     clockwork: Clockwork,
+    rights: Rights,
     // Last: what the fields above registered with it goes before it.
     runtime: Runtime,
     command: Command,
@@ -73,6 +76,14 @@ enum Command {
     Held(launch::Held),
     Loaded(launch::Loaded),
     Running(Child),
+}
+
+/// How far rights were given up.
+enum Rights {
+    /// Not yet: there is more to attach.
+    All { elsewhere: bool },
+    /// All that is not needed any more, or what went wrong with it.
+    Few(Option<String>),
 }
 
 impl Live {
@@ -107,9 +118,24 @@ impl Live {
             probes,
             ring,
             clockwork,
+            rights: Rights::All {
+                elsewhere: wishes.elsewhere,
+            },
             runtime,
             command: Command::None,
         })
+    }
+
+    /// Whoever is to be observed is, and a command runs with the rights it was given: from here
+    /// on little is needed. This is the only thread: that of the command's start has ended.
+    fn give_up_rights(&mut self) {
+        if let Rights::All { elsewhere } = self.rights {
+            let given_up = privilege::confine(elsewhere, || self.probes.maps_work());
+            let failure = given_up.err().map(|error| {
+                format!("tracer kept rights that it did not need any more: {error:#}")
+            });
+            self.rights = Rights::Few(failure);
+        }
     }
 
     fn words_of_command(&self) -> &[OsString] {
@@ -178,6 +204,7 @@ impl World for Live {
     }
 
     fn wait(&mut self, listening: bool) -> Turn {
+        self.give_up_rights();
         // Reaped here so that no zombie keeps its id; the events tell when it is over.
         if let Command::Running(child) = &mut self.command {
             let _ = child.try_wait();
@@ -193,7 +220,10 @@ impl World for Live {
     }
 
     fn closing_notes(&mut self) -> Vec<String> {
-        Vec::new()
+        match &self.rights {
+            Rights::Few(Some(failure)) => vec![failure.clone()],
+            Rights::All { .. } | Rights::Few(None) => Vec::new(),
+        }
     }
 
     fn now(&mut self) -> Nanos {
