@@ -6,6 +6,7 @@
 pub mod btf;
 pub mod clock;
 pub mod elf;
+mod foreign;
 pub mod heap_walk;
 pub mod kernel;
 pub mod launch;

@@ -101,28 +101,26 @@ pub fn confine(folders: bool, maps_work: impl FnOnce() -> bool) -> Result<()> {
         let held = wanted.iter().filter(|wanted| permitted.contains(wanted));
         held.copied().collect()
     };
-    if held(CapSet::Effective).contains(&Capability::CAP_SETPCAP) {
-        for capability in caps::all() {
-            let kept = KEPT.contains(&capability) || FOR_BPF.contains(&capability);
-            // Fails for those that this kernel does not know.
-            let _ = if kept {
-                Ok(())
-            } else {
-                caps::drop(None, CapSet::Bounding, capability)
-            };
-        }
-    }
-    // Linux before 4.3 has none.
-    let _ = caps::clear(None, CapSet::Ambient);
     let mut kept = of(&KEPT);
-    set(CapSet::Effective, &kept)?;
+    // Needed to the end, to take the others from what could be got back.
+    let mut asking = kept.clone();
+    asking.extend(of(&[Capability::CAP_SETPCAP]));
+    set(CapSet::Effective, &asking)?;
     if !maps_work() {
         kept.extend(FOR_BPF.iter().find(|wanted| permitted.contains(wanted)));
-        set(CapSet::Effective, &kept)?;
     }
+    let effective = kept.clone();
     if folders {
         kept.extend(of(&FOR_FOLDERS));
     }
+    // It takes cap_setpcap, and fails for capabilities that this kernel does not know. Without it
+    // there is nothing that could be got back but by executing a file, which nothing here does.
+    for capability in caps::all().difference(&kept) {
+        let _ = caps::drop(None, CapSet::Bounding, *capability);
+    }
+    // Linux before 4.3 has none.
+    let _ = caps::clear(None, CapSet::Ambient);
+    set(CapSet::Effective, &effective)?;
     set(CapSet::Permitted, &kept)?;
     set(CapSet::Inheritable, &HashSet::new())?;
     nix::sys::prctl::set_no_new_privs().context("cannot give up new privileges")

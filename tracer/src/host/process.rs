@@ -1,6 +1,6 @@
 //! A process as `/proc` shows it.
 
-use std::{fs::File, io, path::PathBuf};
+use std::{fs::File, io};
 
 use anyhow::{Context as _, Result, bail};
 use procfs::{
@@ -9,7 +9,7 @@ use procfs::{
 };
 
 use super::{
-    clock,
+    clock, foreign,
     kernel::page_size,
     maps,
     privilege::{self, SYS_PTRACE},
@@ -116,7 +116,7 @@ pub fn target(pid: Pid) -> Target {
         target.comm = process.stat().map(|stat| stat.comm).unwrap_or_default();
         let exe = process.exe().unwrap_or_default();
         target.exe = exe.to_string_lossy().into_owned();
-        target.cmdline = process.cmdline().unwrap_or_default();
+        target.cmdline = texts(pid, "cmdline");
     }
     target
 }
@@ -181,11 +181,12 @@ pub fn settings(pid: Pid) -> Settings {
     let Ok(process) = open(pid) else {
         return settings;
     };
-    let environment = process.environ().unwrap_or_default();
-    let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
-    settings.environment = environment
+    settings.environment = texts(pid, "environ")
         .into_iter()
-        .map(|(name, value)| (text(name), text(value)))
+        .filter_map(|variable| {
+            let (name, value) = variable.split_once('=')?;
+            Some((name.to_owned(), value.to_owned()))
+        })
         .filter(|(name, _)| is_obeyed_variable(name))
         .collect();
     settings.environment.sort();
@@ -197,15 +198,23 @@ pub fn settings(pid: Pid) -> Settings {
     settings
 }
 
-fn etc_malloc_conf(pid: Pid) -> Option<String> {
-    let link = std::fs::read_link(rooted(pid, "/etc/malloc.conf")).ok()?;
-    Some(link.to_string_lossy().into_owned())
+/// The strings of a file of `/proc` that has one after the other; none if it cannot be read.
+fn texts(pid: Pid, file: &str) -> Vec<String> {
+    let bytes = foreign::text_of(pid, file).unwrap_or_default();
+    let mut texts: Vec<_> = bytes
+        .split(|&byte| byte == 0)
+        .map(|text| String::from_utf8_lossy(text).into_owned())
+        .collect();
+    // Each ends with a zero.
+    if texts.last().is_some_and(String::is_empty) {
+        texts.pop();
+    }
+    texts
 }
 
-/// A path of the process' own mount namespace as this process can open it.
-#[must_use]
-pub fn rooted(pid: Pid, path: &str) -> PathBuf {
-    PathBuf::from(format!("/proc/{pid}/root{path}"))
+fn etc_malloc_conf(pid: Pid) -> Option<String> {
+    let link = foreign::read_link(pid, "/etc", "malloc.conf").ok()?;
+    Some(link.to_string_lossy().into_owned())
 }
 
 /// The process that a descriptor of another process names, by its `fdinfo`.
