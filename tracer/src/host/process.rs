@@ -63,15 +63,16 @@ pub fn check_observable(pid: Pid) -> Result<()> {
     refuse_32_bit(pid)
 }
 
-/// Makes sure that the map of a process may be read. The kernel asks at the opening.
+/// Makes sure that a process may be read. The link to its program is asked for: recent kernels
+/// show a map to those with `cap_perfmon` too, which is given up later.
 fn check_readable(pid: Pid, owner: u32) -> Result<()> {
-    let opened = File::open(format!("/proc/{pid}/maps"));
-    match opened {
+    let program = std::fs::read_link(format!("/proc/{pid}/exe"));
+    match program {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             let user = nix::unistd::User::from_uid(owner.into()).ok().flatten();
             let user = user.map_or_else(|| owner.to_string(), |user| user.name);
             bail!(NotPermitted(format!(
-                "the map of process {pid} of user {user} may not be read: {}",
+                "process {pid} of user {user} may not be read: {}",
                 privilege::why_refused(&[SYS_PTRACE])
             )))
         }

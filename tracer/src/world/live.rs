@@ -54,6 +54,8 @@ pub struct Live {
     ring: Ring,
     clockwork: Clockwork,
     rights: Rights,
+    /// Whose map may not be read.
+    refused: BTreeSet<Pid>,
     // Last: what the fields above registered with it goes before it.
     runtime: Runtime,
     command: Command,
@@ -121,6 +123,7 @@ impl Live {
             rights: Rights::All {
                 elsewhere: wishes.elsewhere,
             },
+            refused: BTreeSet::new(),
             runtime,
             command: Command::None,
         })
@@ -144,6 +147,15 @@ impl Live {
             Subject::Running(_) => &[],
         }
     }
+}
+
+/// Whether something failed for want of a right.
+fn is_refusal(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain();
+    causes.any(|cause| {
+        let error = cause.downcast_ref::<io::Error>();
+        error.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    })
 }
 
 impl Clockwork {
@@ -220,10 +232,19 @@ impl World for Live {
     }
 
     fn closing_notes(&mut self) -> Vec<String> {
-        match &self.rights {
-            Rights::Few(Some(failure)) => vec![failure.clone()],
-            Rights::All { .. } | Rights::Few(None) => Vec::new(),
-        }
+        let failure = match &self.rights {
+            Rights::Few(failure) => failure.clone(),
+            Rights::All { .. } => None,
+        };
+        let refused = (!self.refused.is_empty()).then(|| {
+            let pids: Vec<_> = self.refused.iter().map(Pid::to_string).collect();
+            format!(
+                "the map of process {} may not be read, as after it changed its user: {}",
+                pids.join(", "),
+                privilege::why_refused(&[privilege::SYS_PTRACE])
+            )
+        });
+        failure.into_iter().chain(refused).collect()
     }
 
     fn now(&mut self) -> Nanos {
@@ -284,7 +305,11 @@ impl World for Live {
     }
 
     fn reading(&mut self, pid: Pid) -> Result<Reading> {
-        host::reading(pid)
+        let reading = host::reading(pid);
+        if reading.as_ref().is_err_and(is_refusal) {
+            self.refused.insert(pid);
+        }
+        reading
     }
 
     fn maps(&mut self, pid: Pid) -> Result<Vec<Vma>> {

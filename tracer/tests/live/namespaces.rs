@@ -17,7 +17,7 @@ fn contained(program: &str) -> Option<Command> {
     contained.args(["--pid", "--fork", "--mount-proc", "--kill-child", "--"]);
     contained.arg(program);
     let works = command("unshare")
-        .args(["--pid", "--fork", "--mount-proc", "true"])
+        .args(["--pid", "--fork", "--mount-proc", "--kill-child", "true"])
         .stdin(Stdio::null())
         .status();
     if !works.is_ok_and(|status| status.success()) {
@@ -51,18 +51,19 @@ fn a_process_in_a_container_is_shown_with_both_its_ids() {
 #[test]
 #[ignore = "loads probes into the kernel: needs root"]
 fn a_container_from_its_beginning() {
-    let Some(contained) = contained("true") else {
+    let Some(contained) = contained("sleep") else {
         return;
     };
     let words: Vec<_> = std::iter::once(contained.get_program())
         .chain(contained.get_args())
+        .chain(["0.5".as_ref()])
         .collect();
     let ended = Tracer::launch(&words, &[]).finish();
     let accounts = ended.accounts();
     let inside = accounts.iter().find(|account| account.ns_pid().is_some());
     let account = inside.expect("the contained one");
     assert_eq!(account.ns_pid(), Some(1));
-    assert_eq!(account.text("/target/comm"), "true");
+    assert_eq!(account.text("/target/comm"), "sleep");
 }
 
 /// It would observe whoever has these ids on the host.

@@ -239,6 +239,46 @@ fn a_right_that_is_missing_is_named() {
     }
 }
 
+/// It is said why it could not be observed any further.
+#[test]
+#[ignore = "loads probes into the kernel: needs root"]
+fn a_program_that_changes_its_user_may_get_out_of_reach() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = Folder::new();
+    let Some(program) = capable(&folder, "cap_bpf,cap_perfmon+ep") else {
+        return;
+    };
+    let cat = installed("cat").expect("it is everywhere");
+    let content = fs::read(cat.canonicalize().expect("it is there")).expect("readable");
+    let cat = folder.executable("cat", &content);
+    fs::set_permissions(&cat, fs::Permissions::from_mode(0o4755)).expect("root may");
+    let script = format!("echo ready; read line; exec {} -", cat.display());
+    let mut target = Target::start(as_user(NOBODY, "sh").args(["-c", &script]));
+    target.lines.find_text("ready");
+    let tracer = trace_as(NOBODY, &program, target.pid());
+    tracer.wait_until_observed(&[target.pid()]);
+    target.go();
+    wait_for("the program to be root's", || {
+        let status = fs::read_to_string(format!("/proc/{}/status", target.pid())).ok()?;
+        status.contains(&format!("Uid:\t{NOBODY}\t0")).then_some(())
+    });
+    tracer.wait_until_observed(&[target.pid()]);
+    let ended = tracer.interrupt();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    // However it is wrapped.
+    let text = ended.stdout.join(" ");
+    let text: Vec<_> = text.split_whitespace().collect();
+    let said = format!(
+        "process {} may not be read, as after it changed its user",
+        target.pid()
+    );
+    let text = text.join(" ");
+    assert!(
+        text.contains(&said) && text.contains("cap_sys_ptrace missing"),
+        "{text}"
+    );
+}
+
 /// The rights of a file's owner do not end the observation.
 #[test]
 #[ignore = "loads probes into the kernel: needs root"]
