@@ -51,6 +51,9 @@ pub mod loss {
     pub const IN_FLIGHT: u32 = super::LOSS_SLOTS - 4;
     /// A child was born and the table of targets was full: it is not followed.
     pub const TARGETS: u32 = super::LOSS_SLOTS - 5;
+    /// The kernel skipped a program at the entry or exit of a call, which it does where a run
+    /// of the same program was preempted on the same processor.
+    pub const SKIPPED: u32 = super::LOSS_SLOTS - 6;
 }
 
 /// What a record is. The value of [`Header::kind`].
@@ -141,7 +144,8 @@ pub struct Header {
     /// When the call was left; for task records the moment itself.
     pub exited: u64,
     /// 1 if no other call of the process that can change VmSize was under way while
-    /// [`Header::figures`] were read, and every earlier one's record precedes this one.
+    /// [`Header::figures`] were read, and every earlier one's record precedes this one. Fork:
+    /// 1 if none was since the call was entered, so that the child has what the parent has.
     pub quiet: u64,
     /// The figures at `exited`.
     pub figures: Figures,

@@ -20,7 +20,7 @@ use crate::{
 #[raw_tracepoint(tracepoint = "sched_process_fork")]
 pub fn fork(ctx: RawTracePointContext) -> i32 {
     let id = bpf_get_current_pid_tgid();
-    let Some(parent) = TARGETS.get_ptr((id >> 32) as u32) else {
+    let Some(parent) = TARGETS.get_ptr_mut((id >> 32) as u32) else {
         return 0;
     };
     // SAFETY: the value lives as long as the program runs (the map is not LRU).
@@ -52,6 +52,7 @@ pub fn fork(ctx: RawTracePointContext) -> i32 {
         // SAFETY: the entry is ours until it is submitted, and every field is written.
         unsafe {
             fill(record, id, kind::FORK);
+            (*record).header.quiet = u64::from(call::forks_alone(id, parent));
             (*record).child_tgid = tgid;
             (*record).child_tid = child.pid();
             child.figures(&raw mut (*record).child);

@@ -42,6 +42,8 @@ pub struct ProcessReport {
     pub events: EventCounts,
     /// The model against the kernel.
     pub reconciliation: Reconciliation,
+    /// When it was not observed, because events were lost. In order of time.
+    pub unobserved: Vec<Gap>,
     /// The final map, adjacent pieces of equal perms, backing and owner joined.
     pub mappings: Vec<Mapping>,
     /// Whose, in what state, and why.
@@ -109,8 +111,25 @@ pub struct Reconciliation {
     pub mismatches: u64,
     /// Times the model was taken anew from the kernel.
     pub resyncs: u64,
+    /// Comparisons of the whole map among the checks.
+    pub full_checks: u64,
+    /// Calls of threads that raced for the same bytes, so that their order cannot be told from
+    /// outside: a reason to take the model anew, not a mismatch.
+    pub races: u64,
+    /// How long after the beginning of the observation the model was first known to equal the
+    /// kernel's, nanoseconds.
+    pub exact_after_ns: Option<u64>,
     /// Model minus kernel at the end, bytes.
     pub drift_bytes: i64,
+}
+
+/// An interval in which events were lost. Nanoseconds after the beginning of the observation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// The last moment before it at which none had been.
+    pub from_ns: u64,
+    /// When the kernel's map had been read anew.
+    pub to_ns: u64,
 }
 
 /// A line of the final map.

@@ -74,6 +74,29 @@ pub enum EventKind {
     },
 }
 
+impl Event {
+    /// The event in the words of strace, for a report of what went wrong with it: arguments
+    /// are not decoded.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match &self.kind {
+            EventKind::Call(call) => {
+                let args = call.args.iter().take(call.syscall.arity());
+                let args: Vec<_> = args.map(|arg| format!("{arg:#x}")).collect();
+                let outcome = match call.outcome {
+                    Ok(value) => format!("{value:#x}"),
+                    Err(errno) => errno.to_string(),
+                };
+                format!("{}({}) = {outcome}", call.syscall, args.join(", "))
+            }
+            EventKind::Fork(fork) => format!("fork of {}", fork.child),
+            EventKind::Exec { .. } => "exec".to_owned(),
+            EventKind::Exiting => "exit_group".to_owned(),
+            EventKind::ThreadEnd { .. } => "the end of a thread".to_owned(),
+        }
+    }
+}
+
 /// A new process or thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fork {

@@ -163,6 +163,7 @@ pub fn reading(pid: Pid) -> Result<Reading> {
         bail!("process {pid} has no address space: it has ended");
     }
     Ok(Reading {
+        disturbed: None,
         vmas,
         begun,
         ended,

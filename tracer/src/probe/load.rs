@@ -4,6 +4,7 @@ use aya::{
     Ebpf, EbpfLoader, include_bytes_aligned,
     maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf},
 };
+use serde::{Deserialize, Serialize};
 use tracer_ebpf::{Layout, Target};
 use zerocopy::IntoBytes;
 
@@ -14,6 +15,7 @@ use super::{
     loss::{Counters, Losses},
     plan::plans,
     ring::Ring,
+    skips::Skips,
     words::Words,
 };
 use crate::{
@@ -45,12 +47,30 @@ pub struct Availability {
     pub notes: Vec<String>,
 }
 
+/// Calls of a process that can change its map, counted since it was observed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Calls {
+    /// Those entered.
+    pub entered: u64,
+    /// Those left, with their records in the ring.
+    pub left: u64,
+}
+
+impl Calls {
+    /// Whether none is under way.
+    #[must_use]
+    pub const fn are_over(self) -> bool {
+        self.entered == self.left
+    }
+}
+
 /// Programs that run in the kernel; they are detached when this is dropped.
 pub struct Probes {
     // The programs live as long as this does.
     ebpf: Ebpf,
     targets: HashMap<MapData, u32, TargetValue>,
     counters: Counters,
+    skips: Skips,
     words: Option<Words>,
     follow: bool,
     capture: Capture,
@@ -117,11 +137,13 @@ impl Probes {
             counters,
             words: None,
             follow: options.follow && layout.known != 0,
+            skips: Skips::default(),
             capture: Capture::default(),
             availability,
         };
         attach::tasks(&mut probes.ebpf, layout.known != 0)?;
         probes.capture = attach::calls(&mut probes.ebpf, options.capture)?;
+        probes.skips = Skips::of(&probes.ebpf);
         match Words::collect(&mut probes.ebpf) {
             Ok(words) => probes.words = Some(words),
             Err(error) => {
@@ -154,6 +176,20 @@ impl Probes {
             .map_err(|error| refused(&format!("adding process {pid} to the targets"), &error))
     }
 
+    /// The calls of a target that can change its map, as the kernel side counts them.
+    ///
+    /// # Errors
+    /// It is no target, or the table cannot be read.
+    pub fn calls(&self, pid: Pid) -> Result<Calls, ProbeError> {
+        let target = self.targets.get(&pid.0, 0);
+        let TargetValue(target) = target
+            .map_err(|error| refused(&format!("reading the calls of process {pid}"), &error))?;
+        Ok(Calls {
+            entered: target.entered,
+            left: target.exited,
+        })
+    }
+
     /// No further call of this process leaves the kernel.
     pub fn remove_target(&mut self, pid: Pid) {
         // It may have removed itself by ending.
@@ -174,9 +210,14 @@ impl Probes {
     ///
     /// # Errors
     /// The counters cannot be read.
-    pub fn losses(&self) -> Result<Losses, ProbeError> {
+    pub fn losses(&mut self) -> Result<Losses, ProbeError> {
         let losses = self.counters.read();
-        losses.map_err(|error| refused("reading the counters of lost records", &error))
+        let losses =
+            losses.map_err(|error| refused("reading the counters of lost records", &error))?;
+        Ok(Losses {
+            skipped: self.skips.sum(),
+            ..losses
+        })
     }
 
     /// Whether maps can be used with the rights that this process has now.

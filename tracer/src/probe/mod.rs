@@ -10,12 +10,13 @@ mod load;
 mod loss;
 mod plan;
 mod ring;
+mod skips;
 mod trial;
 mod words;
 
 pub use attach::{Capture, CaptureWish};
 pub use error::ProbeError;
-pub use load::{Availability, Options, Probes};
+pub use load::{Availability, Calls, Options, Probes};
 pub use loss::Losses;
 pub use ring::Ring;
 pub use trial::{Trial, try_out};

@@ -63,10 +63,11 @@ pub enum Question {
     Is32Bit = 17,
     PidOfPidFd = 18,
     ObjectFile = 19,
+    Calls = 20,
 }
 
 impl Question {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 20] = [
         Self::Now,
         Self::CheckObservable,
         Self::AddTarget,
@@ -86,6 +87,7 @@ impl Question {
         Self::Is32Bit,
         Self::PidOfPidFd,
         Self::ObjectFile,
+        Self::Calls,
     ];
 
     fn of(code: u8) -> Option<Self> {

@@ -16,7 +16,7 @@ use crate::{
     report::Target,
     space::{reading::Reading, vma::Vma},
     units::{Nanos, PageSize, Pid, Span},
-    world::{ElfFacts, Losses, Memory, Subject, Turn, World},
+    world::{Calls, ElfFacts, Losses, Memory, Subject, Turn, World},
 };
 
 /// Turns after which what waits is written, so that little is lost if the tracer is killed.
@@ -172,6 +172,12 @@ impl<W: World, S: Store> World for Recorder<W, S> {
 
     fn remove_target(&mut self, pid: Pid) {
         self.world.remove_target(pid);
+    }
+
+    fn calls(&mut self, pid: Pid) -> Result<Calls> {
+        let answer = self.world.calls(pid);
+        self.note_result(Question::Calls, &pid, &answer);
+        answer
     }
 
     fn losses(&mut self) -> Result<Losses> {

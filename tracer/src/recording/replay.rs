@@ -25,7 +25,7 @@ use crate::{
     report::Target,
     space::{reading::Reading, vma::Vma},
     units::{Nanos, PageSize, Pid, Span},
-    world::{ElfFacts, Losses, Memory, Subject, Turn, World},
+    world::{Calls, ElfFacts, Losses, Memory, Subject, Turn, World},
 };
 
 /// Answers kept for questions that may come later, and their bytes.
@@ -227,6 +227,10 @@ impl<R: Read> World for Replay<R> {
     }
 
     fn remove_target(&mut self, _pid: Pid) {}
+
+    fn calls(&mut self, pid: Pid) -> Result<Calls> {
+        self.ask_result(Question::Calls, &pid)
+    }
 
     fn losses(&mut self) -> Result<Losses> {
         self.ask_result(Question::Losses, &())

@@ -6,10 +6,10 @@ use crate::{
         self,
         evidence::{Doubt, Evidence, HeapWalk, Resident, Trend},
     },
-    report::{Ending, EventCounts, ProcessReport},
+    report::{Ending, EventCounts, Gap, ProcessReport},
     space::piece::Backing,
     track::Tracked,
-    units::{Addr, Bytes, Pid, Span},
+    units::{Addr, Bytes, Nanos, Pid, Span},
     world::{Memory, World},
 };
 
@@ -107,11 +107,12 @@ fn report(
             unread: tracked.was_never_read(),
         },
     });
+    let now = world.now();
     let names_memory = verified.is_some_and(|verified| verified.names_memory);
     ProcessReport {
         target: process.target.clone(),
         ending,
-        observed: world.now().since(process.begun),
+        observed: now.since(process.begun),
         vm_size,
         kernel_vm_size_at_end: kernel,
         rss,
@@ -122,13 +123,24 @@ fn report(
         },
         reconciliation: crate::report::Reconciliation {
             drift_bytes: drift,
+            exact_after_ns: tracked.exact_since().map(|at| at.since(process.begun)),
             ..sums
         },
+        unobserved: gaps(tracked, process.begun, now),
         mappings: mappings::lines(space, &explanation.owners, names_memory),
         explanation,
         timeline: tracked.timeline().to_vec(),
         notes: notes(tracked, ending, verified, residency.is_some()),
     }
+}
+
+fn gaps(tracked: &Tracked, begun: Nanos, now: Nanos) -> Vec<Gap> {
+    let gaps = tracked.gaps(now).into_iter();
+    gaps.map(|(from, to)| Gap {
+        from_ns: from.since(begun),
+        to_ns: to.since(begun),
+    })
+    .collect()
 }
 
 fn residency(world: &mut impl World, pid: Pid, memory: Option<Memory>) -> Option<Vec<Resident>> {
@@ -210,7 +222,7 @@ fn notes(
             tracked.dropped()
         ));
     }
-    notes.extend(tracked.reconciler().details().iter().cloned());
+    notes.extend(tracked.reconciler().details().cloned());
     notes
 }
 

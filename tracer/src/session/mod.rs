@@ -4,8 +4,10 @@
 //! is read; what is read and what follows from it is decided elsewhere. All it learns it
 //! learns through a [`World`], so that a recording of the answers gives the same report.
 
+mod checks;
 mod facts;
 mod finish;
+mod identity;
 mod mappings;
 mod process;
 mod readings;
@@ -48,6 +50,9 @@ pub struct Session<'w, W> {
     handled: u64,
     notes: Vec<String>,
     elf: facts::ElfCache,
+    checks: checks::Checks,
+    /// When the loss counters were read last.
+    losses_read: Nanos,
 }
 
 impl<'w, W: World> Session<'w, W> {
@@ -67,6 +72,8 @@ impl<'w, W: World> Session<'w, W> {
             undecodable: 0,
             handled: 0,
             elf: facts::ElfCache::default(),
+            checks: checks::Checks::default(),
+            losses_read: Nanos(0),
         }
     }
 
@@ -134,6 +141,9 @@ impl<'w, W: World> Session<'w, W> {
             process.names_wait = (0, 1);
         }
         show(&event);
+        if !exec {
+            self.identify(&event);
+        }
         match &event.kind {
             EventKind::Fork(fork) => {
                 self.born(&event, fork);
@@ -176,7 +186,7 @@ impl<'w, W: World> Session<'w, W> {
         let shares = fork.figures.is_some() && mm(fork.figures) == mm(event.kernel);
         let mut child = parent.child(fork.child, event.exited, fork.figures);
         if !shares {
-            let tracked = Tracked::forked(tracked, fork.figures);
+            let tracked = Tracked::forked(tracked, fork.figures, event.quiet);
             child.space = self.add_space(tracked);
         }
         let space = child.space;
@@ -186,10 +196,19 @@ impl<'w, W: World> Session<'w, W> {
 
     /// A new image: a new address space, whose map the kernel made without a call.
     fn executed(&mut self, event: &Event, comm: &str) {
-        let space = self.add_space(Tracked::unread(self.page, Provenance::Exec));
-        let Some(process) = self.processes.get_mut(&event.pid) else {
-            return;
-        };
+        let unread = Tracked::unread(self.page, Provenance::Exec);
+        if let Some(space) = self.replace_space(event, comm, unread)
+            && let Some(tracked) = self.spaces.get_mut(&space)
+        {
+            // After the figures of exec itself: they are of the new space.
+            tracked.take(event.clone());
+        }
+    }
+
+    /// Begins anew with another address space; `None` if it cannot be observed.
+    fn replace_space(&mut self, event: &Event, comm: &str, new: Tracked) -> Option<SpaceId> {
+        let space = self.add_space(new);
+        let process = self.processes.get_mut(&event.pid)?;
         let left = std::mem::replace(&mut process.space, space);
         process.executed(self.world, event, comm);
         let pid = event.pid;
@@ -200,12 +219,9 @@ impl<'w, W: World> Session<'w, W> {
                  not show: it was not observed from there on"
             ));
             self.drop_process(pid);
-            return;
+            return None;
         }
-        // After the figures of exec itself: they are of the new space.
-        if let Some(tracked) = self.spaces.get_mut(&space) {
-            tracked.take(event.clone());
-        }
+        Some(space)
     }
 
     /// `process_madvise` on another process: its space, if it is observed.
@@ -257,13 +273,19 @@ impl<'w, W: World> Session<'w, W> {
 
     /// Reads the loss counters; what was lost makes every model doubtful.
     fn check_losses(&mut self) {
+        let before = self.world.now();
         let Ok(losses) = self.world.losses() else {
             return;
         };
         if losses.total() != self.losses.total() {
-            self.losses = losses;
-            self.spaces.values_mut().for_each(Tracked::lost_events);
+            let since = self.losses_read.max(self.started);
+            let spaces = self.spaces.values_mut();
+            spaces.for_each(|tracked| tracked.lost_events(since));
+        } else if losses.skipped != self.losses.skipped {
+            self.spaces.values_mut().for_each(Tracked::doubt);
         }
+        self.losses = losses;
+        self.losses_read = before;
         let words = self.world.words();
         self.notes.extend(
             words

@@ -5,7 +5,7 @@ use crate::{
     event::{Event, KernelFigures},
     report::Target,
     space::reading::Reading,
-    units::{Bytes, Nanos, Pid},
+    units::{Bytes, MmId, Nanos, Pid},
     world::{Memory, World},
 };
 
@@ -40,6 +40,10 @@ pub struct Process {
     pub awaits_exec: bool,
     /// Turns until file names are looked for again, and how many to wait after that.
     pub names_wait: (u32, u32),
+    /// When its whole map is compared next.
+    pub next_check: Nanos,
+    /// The identity of its address space by the last event that told it.
+    pub mm: Option<MmId>,
     /// How many times in a row it was not found alive.
     gone: u32,
 }
@@ -76,6 +80,8 @@ impl Process {
             rss_high_at_attach: None,
             awaits_exec: true,
             names_wait: (0, 1),
+            next_check: begun,
+            mm: None,
             gone: 0,
         }
     }
@@ -94,6 +100,8 @@ impl Process {
             rss_at_attach: figures.map(|figures| figures.rss),
             rss_high_at_attach: figures.map(|figures| figures.peak_rss),
             names_wait: (0, 1),
+            next_check: begun,
+            mm: figures.map(|figures| figures.mm),
             gone: 0,
             ..self.clone()
         }
@@ -112,6 +120,8 @@ impl Process {
         self.target = if target.exe.is_empty() { named } else { target };
         self.settings = world.settings(self.pid);
         self.begun = event.exited;
+        self.next_check = event.exited;
+        self.mm = figures.map(|figures| figures.mm);
         self.vm_at_attach = figures.map(|figures| figures.vm_size);
         self.rss_at_attach = figures.map(|figures| figures.rss);
         self.rss_high_at_attach = figures.map(|figures| figures.peak_rss);

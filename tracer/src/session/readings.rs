@@ -1,7 +1,13 @@
 //! When the kernel's map is read: at the start, after exec, in doubt, for names, at the end.
 
 use super::{Session, facts, process::SpaceId};
-use crate::{event::Event, track::Accepted, units::Pid, world::World};
+use crate::{
+    event::Event,
+    space::reading::Reading,
+    track::Accepted,
+    units::Pid,
+    world::{Calls, World},
+};
 
 /// Readings tried before one that calls disturbed is taken.
 const TRIES: usize = 6;
@@ -11,6 +17,7 @@ const LONGEST_NAME_WAIT: u32 = 64;
 impl<W: World> Session<'_, W> {
     /// Reads the map of every process whose model waits for it.
     pub(super) fn read_where_wanted(&mut self, show: &mut dyn FnMut(&Event)) {
+        let now = self.world.now();
         let waiting: Vec<Pid> = self
             .processes
             .values()
@@ -18,7 +25,7 @@ impl<W: World> Session<'_, W> {
             .filter(|process| {
                 self.spaces
                     .get(&process.space)
-                    .is_some_and(|tracked| tracked.wants_reading())
+                    .is_some_and(|tracked| tracked.is_reading_due(now))
             })
             .map(|process| process.pid)
             .collect();
@@ -31,7 +38,7 @@ impl<W: World> Session<'_, W> {
         for attempt in 1..=TRIES {
             let before = self.space_of(pid);
             // If it is gone, an event will say so or the next turn will find out.
-            let Ok(reading) = self.world.reading(pid) else {
+            let Ok(reading) = self.read(pid) else {
                 return;
             };
             while self.drain(show) {}
@@ -54,13 +61,34 @@ impl<W: World> Session<'_, W> {
         }
     }
 
+    /// Reads a map, and whether calls were under way meanwhile in any of the processes that
+    /// use it.
+    pub(super) fn read(&mut self, pid: Pid) -> anyhow::Result<Reading> {
+        let space = self.space_of(pid);
+        let users = self.processes.values();
+        let users = users.filter(|process| Some(process.space) == space);
+        let users: Vec<Pid> = users.map(|process| process.pid).collect();
+        let before = self.calls(&users);
+        let mut reading = self.world.reading(pid)?;
+        let after = self.calls(&users);
+        reading.disturbed = before
+            .zip(after)
+            .map(|(before, after)| before != after || !before.iter().all(|calls| calls.are_over()));
+        Ok(reading)
+    }
+
+    fn calls(&mut self, pids: &[Pid]) -> Option<Vec<Calls>> {
+        let calls = pids.iter().map(|pid| self.world.calls(*pid).ok());
+        calls.collect()
+    }
+
     /// Compares the model with the kernel's map, and takes the kernel's word. Returns
     /// VmSize by the kernel, and whether calls went on so that nothing could be decided.
     pub(super) fn verify(&mut self, pid: Pid, show: &mut dyn FnMut(&Event)) -> Option<Verified> {
         let mut last = None;
         for attempt in 1..=TRIES {
             let before = self.space_of(pid)?;
-            let reading = self.world.reading(pid).ok()?;
+            let reading = self.read(pid).ok()?;
             while self.drain(show) {}
             let space = self.space_of(pid)?;
             if space != before {
@@ -92,7 +120,7 @@ impl<W: World> Session<'_, W> {
         }
     }
 
-    fn space_of(&self, pid: Pid) -> Option<SpaceId> {
+    pub(super) fn space_of(&self, pid: Pid) -> Option<SpaceId> {
         self.processes.get(&pid).map(|process| process.space)
     }
 

@@ -92,6 +92,7 @@ pub fn run(world: &mut impl World, audience: &mut dyn Audience) -> Result<Report
             if turn.is_multiple_of(TURNS_PER_STATUS) {
                 audience.status(&status(&mut session, &mut rate));
             }
+            session.check_one(&mut |event| audience.event(event, started));
             if checkpoint {
                 session.inspect_files();
             }
@@ -123,6 +124,13 @@ impl<W: World> Session<'_, W> {
             notes.push(format!(
                 "events were lost: {}",
                 self.losses.describe(self.undecodable)
+            ));
+        }
+        if self.losses.skipped > 0 {
+            notes.push(format!(
+                "the kernel skipped {} runs of the probes, of any process of the machine, because \
+                 they were preempted: maps were read anew in case calls were missed",
+                self.losses.skipped
             ));
         }
         notes.extend(self.world.closing_notes());

@@ -1,12 +1,14 @@
 //! Which change each call makes. Failed calls change nothing but where it says so.
 
 use super::{
-    Space,
+    Space, attach,
     effect::{Doubt, Effect},
+    piece::Piece,
+    place,
 };
 use crate::{
     event::{Call, Errno, Event, EventKind, Request},
-    units::{Bytes, Span},
+    units::{Addr, Bytes, Span},
 };
 
 impl Space {
@@ -73,6 +75,23 @@ impl Space {
                 new_len,
                 flags,
             } => self.remap_failed(call, (old, new_len, flags)),
+            // The kernel unmaps what is in the way before it asks the file, which may refuse.
+            &Request::Map { len, flags, .. } if place::replaces(flags) => {
+                let start = Addr(call.args[0]);
+                self.may_have_unmapped(event, self.range(start, self.mapped_len(len, flags)))
+            }
+            &Request::RemapFile { span, .. } => {
+                let span = self.range(span.start, span.len().0);
+                let is_shared = |(_, piece): (Span, &Piece)| piece.shared;
+                if self.map.at(span.start).is_some_and(is_shared) {
+                    self.may_have_unmapped(event, span)
+                } else {
+                    Effect::default()
+                }
+            }
+            &Request::Attach { flags, .. } if flags & attach::SHM_REMAP != 0 => {
+                self.may_have_unmapped(event, self.range(Addr(call.args[1]), 1))
+            }
             // `madvise_walk_vmas` goes on behind a hole and tells of it at the end.
             Request::Advise {
                 target: None,
@@ -91,6 +110,18 @@ impl Space {
                 }
             }
             _ => Effect::default(),
+        }
+    }
+
+    /// A call that failed and may have unmapped a range before that. If no other call was
+    /// under way, VmSize tells.
+    fn may_have_unmapped(&self, event: &Event, span: Span) -> Effect {
+        let figures = event.kernel.filter(|_| event.quiet && !self.shared);
+        let is_whole = figures.is_some_and(|figures| figures.vm_size == self.vm_size());
+        let is_there = self.map.overlapping(span).next().is_some();
+        Effect {
+            doubt: (is_there && !is_whole).then_some(Doubt::PartialFailure(span)),
+            ..Effect::default()
         }
     }
 }

@@ -132,6 +132,12 @@ impl Space {
         })
     }
 
+    /// The latest moment heard of.
+    #[must_use]
+    pub const fn latest(&self) -> Nanos {
+        self.latest
+    }
+
     /// The page size it was made with.
     #[must_use]
     pub const fn page(&self) -> PageSize {

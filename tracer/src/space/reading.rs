@@ -21,20 +21,26 @@ pub struct Reading {
     pub stack: Bytes,
     /// `VmRSS`, read in between.
     pub rss: Bytes,
+    /// Whether calls were under way, by the kernel side's own counters. `None`: they could
+    /// not be read.
+    #[serde(skip)]
+    pub disturbed: Option<bool>,
 }
 
 impl Reading {
-    /// Whether none of the calls can have changed the map while it was read.
+    /// Whether nothing can have changed the map while it was read: none of these calls, and
+    /// none whose record is still to come.
     #[must_use]
     pub fn is_quiet(&self, calls: &[Event]) -> bool {
-        !calls.iter().any(|event| {
-            let EventKind::Call(call) = &event.kind else {
-                return false;
-            };
-            !call.syscall.is_task_call()
-                && call.outcome.is_ok()
-                && event.entered <= self.ended
-                && event.exited >= self.begun
-        })
+        self.disturbed != Some(true)
+            && !calls.iter().any(|event| {
+                let EventKind::Call(call) = &event.kind else {
+                    return false;
+                };
+                !call.syscall.is_task_call()
+                    && call.outcome.is_ok()
+                    && event.entered <= self.ended
+                    && event.exited >= self.begun
+            })
     }
 }

@@ -35,13 +35,19 @@ impl Space {
         true
     }
 
+    /// Whether calls mapped stacks, which grow without a call like the main one: then the
+    /// kernel's figures do not tell which of them grew.
+    #[must_use]
+    pub const fn maps_stacks(&self) -> bool {
+        self.maps_stacks
+    }
+
     /// Stacks that reach further down in the kernel's map grew.
     pub fn grow_stacks_to(&mut self, vmas: &[Vma], at: Nanos) {
-        let grows = |piece: &Piece| piece.backing == Backing::Stack || piece.traits.grows_down;
         let grown = |(span, piece): (Span, &Piece)| {
             let line = vmas.iter().find(|vma| vma.span.contains(span.start))?;
             let growth = Span::between(line.span.start, span.start);
-            (grows(piece) && !growth.is_empty()).then_some((growth, *piece))
+            (grows_down(piece) && !growth.is_empty()).then_some((growth, *piece))
         };
         let grown: Vec<_> = self.map.iter().filter_map(grown).collect();
         for (growth, piece) in grown {
@@ -49,6 +55,13 @@ impl Space {
                 self.put_grown(growth, piece, at);
             }
         }
+    }
+
+    /// The size of all stacks that grow, as far as they are known.
+    #[must_use]
+    pub fn stacks(&self) -> Bytes {
+        let stacks = self.map.iter().filter(|(_, piece)| grows_down(piece));
+        stacks.map(|(span, _)| span.len()).sum()
     }
 
     fn put_grown(&mut self, room: Span, stack: Piece, at: Nanos) {
@@ -69,4 +82,8 @@ impl Space {
         self.put(room, grown);
         self.flows.of(&grown).calls += 1;
     }
+}
+
+fn grows_down(piece: &Piece) -> bool {
+    piece.backing == Backing::Stack || piece.traits.grows_down
 }

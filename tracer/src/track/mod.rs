@@ -16,23 +16,28 @@
 //! [`reconcile`].
 
 mod counts;
+mod gaps;
 pub mod reconcile;
 mod timeline;
 
 pub use counts::Counts;
 pub use timeline::Timeline;
 
+use gaps::Gaps;
 use reconcile::{Judgement, Reconciler};
 
 use crate::{
     event::{Event, EventKind, KernelFigures},
     report::TimelinePoint,
-    space::{Space, piece::Provenance, reading::Reading},
+    space::{Space, effect::Doubt, piece::Provenance, reading::Reading},
     units::{Bytes, Nanos, PageSize},
 };
 
 /// Events kept until a reading is accepted; more are dropped, and counted.
 const MOST_PENDING: usize = 1 << 18;
+
+/// How many times as long as the last reading took the next one waits.
+const PAUSE_PER_READING: u64 = 8;
 
 /// What became of a reading that was offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +68,11 @@ pub struct Tracked {
     settled: Nanos,
     never_read: bool,
     dropped: u64,
+    gaps: Gaps,
+    /// Since when the model is known to equal the kernel's, but for gaps and doubts.
+    exact_since: Option<Nanos>,
+    /// When a doubted model is read anew at the earliest.
+    not_before: Nanos,
 }
 
 /// The resident set, as far as seen.
@@ -102,10 +112,12 @@ impl Tracked {
 
     /// The address space of a child that was forked just now. Where the kernel's figure
     /// does not agree with the parent's model its map is to be read.
+    ///
+    /// `alone`: no other thread made a call meanwhile, which the child might have missed.
     #[must_use]
-    pub fn forked(parent: &Self, figures: Option<KernelFigures>) -> Self {
+    pub fn forked(parent: &Self, figures: Option<KernelFigures>, alone: bool) -> Self {
         let space = parent.space.fork();
-        let agrees = figures.is_some_and(|child| child.vm_size == space.vm_size());
+        let agrees = alone && figures.is_some_and(|child| child.vm_size == space.vm_size());
         let phase = if agrees && matches!(parent.phase, Phase::Live) {
             Phase::Live
         } else {
@@ -114,7 +126,9 @@ impl Tracked {
                 pending: Vec::new(),
             }
         };
+        let exact = matches!(phase, Phase::Live).then_some(parent.space.latest());
         let mut child = Self::new(space, phase);
+        child.exact_since = exact;
         if let Some(figures) = figures {
             child.reconciler.begin(figures);
         }
@@ -135,6 +149,9 @@ impl Tracked {
             settled: Nanos(0),
             never_read: false,
             dropped: 0,
+            gaps: Gaps::default(),
+            exact_since: None,
+            not_before: Nanos(0),
         }
     }
 
@@ -144,7 +161,10 @@ impl Tracked {
         self.note_figures(&event);
         match &mut self.phase {
             Phase::Unread { pending, .. } if pending.len() < MOST_PENDING => pending.push(event),
-            Phase::Unread { .. } => self.dropped += 1,
+            Phase::Unread { .. } => {
+                self.dropped += 1;
+                self.gaps.begin(event.exited);
+            }
             Phase::Live => self.follow(&event),
         }
     }
@@ -153,6 +173,13 @@ impl Tracked {
     #[must_use]
     pub const fn wants_reading(&self) -> bool {
         matches!(self.phase, Phase::Unread { .. })
+    }
+
+    /// Whether it is to be read now. A program that races with itself all the time is not
+    /// read all the time: that would hold its lock for an eighth of its time at most.
+    #[must_use]
+    pub fn is_reading_due(&self, now: Nanos) -> bool {
+        self.wants_reading() && now >= self.not_before
     }
 
     /// Offers a reading, after all events up to its end were taken. Calls that were under
@@ -180,7 +207,13 @@ impl Tracked {
             self.reconciler.healed(&differences);
         }
         self.phase = Phase::Live;
-        self.reconciler.restart();
+        self.gaps.end(reading.begun);
+        if quiet {
+            self.exact_from(reading.ended);
+        }
+        let took = reading.ended.since(reading.begun);
+        self.not_before = Nanos(reading.ended.0.saturating_add(PAUSE_PER_READING * took));
+        self.reconciler.restart(reading.stack, self.space.stacks());
         self.settled = reading.ended;
         self.note_size(reading.ended);
         // One of them may make the model doubtful again: then the rest waits.
@@ -205,7 +238,9 @@ impl Tracked {
         if self.wants_reading() {
             return self.offer(reading, insist) != Accepted::Disturbed;
         }
-        if self.counts.last_exit >= reading.begun {
+        // By the kernel side's counters no call was under way, or nothing is known of that.
+        let alone = reading.disturbed == Some(false);
+        if self.counts.last_exit >= reading.begun || (reading.disturbed == Some(true) && !insist) {
             return false;
         }
         let growth = reading.vm_size - self.space.vm_size();
@@ -213,11 +248,12 @@ impl Tracked {
             self.space.grow_stacks_to(&reading.vmas, reading.ended);
         }
         let differences = self.space.compare(&reading.vmas);
-        if !differences.is_empty() && !insist {
+        if !differences.is_empty() && !insist && !alone {
             return false;
         }
         self.reconciler.verified(&differences);
         if differences.is_empty() {
+            self.exact_from(reading.ended);
             self.space.learn_names(&reading.vmas);
         } else {
             self.space
@@ -231,6 +267,7 @@ impl Tracked {
     /// events of one then say nothing about the other's calls.
     pub const fn set_shared(&mut self, shared: bool) {
         self.shared = shared;
+        self.space.set_shared(shared);
     }
 
     /// The process is gone before its map could be read: what its events tell is all.
@@ -255,8 +292,15 @@ impl Tracked {
         }
     }
 
-    /// Events are missing: what the model has is doubtful until the map was read anew.
-    pub fn lost_events(&mut self) {
+    /// Events after `since` are missing: what the model has is doubtful until the map was read
+    /// anew.
+    pub fn lost_events(&mut self, since: Nanos) {
+        self.gaps.begin(since);
+        self.doubt();
+    }
+
+    /// The map is to be read anew.
+    pub fn doubt(&mut self) {
         if matches!(self.phase, Phase::Live) {
             self.resync();
         }
@@ -315,6 +359,18 @@ impl Tracked {
         self.never_read
     }
 
+    /// When it was not observed; a gap that is still open ends `now`.
+    #[must_use]
+    pub fn gaps(&self, now: Nanos) -> Vec<(Nanos, Nanos)> {
+        self.gaps.until(now)
+    }
+
+    /// Since when the model is known to equal the kernel's, but for gaps and doubts.
+    #[must_use]
+    pub const fn exact_since(&self) -> Option<Nanos> {
+        self.exact_since
+    }
+
     /// Events that did not fit while a reading was waited for.
     #[must_use]
     pub const fn dropped(&self) -> u64 {
@@ -334,8 +390,14 @@ impl Tracked {
         else {
             return;
         };
-        match self.reconciler.judge(&figures, self.space.vm_size(), event) {
-            Judgement::Agrees | Judgement::Suspect => {}
+        let vm_size = self.space.vm_size();
+        if figures.vm_size > vm_size && self.space.maps_stacks() {
+            self.resync();
+            return;
+        }
+        match self.reconciler.judge(&figures, vm_size, event) {
+            Judgement::Suspect => {}
+            Judgement::Agrees => self.exact_from(event.exited),
             Judgement::StackGrew(by) if self.space.grow_stack(by, event.exited) => {
                 self.note_size(event.exited);
             }
@@ -347,6 +409,9 @@ impl Tracked {
     fn apply(&mut self, event: &Event) -> bool {
         let effect = self.space.apply(event);
         self.counts.note(event, &effect);
+        if effect.doubt == Some(Doubt::Race) {
+            self.reconciler.raced();
+        }
         effect.doubt.is_some()
     }
 
@@ -355,6 +420,12 @@ impl Tracked {
             how: Provenance::Found,
             pending: Vec::new(),
         };
+    }
+
+    const fn exact_from(&mut self, at: Nanos) {
+        if self.exact_since.is_none() {
+            self.exact_since = Some(at);
+        }
     }
 
     fn note_size(&mut self, at: Nanos) {

@@ -12,7 +12,7 @@ use crate::{
     units::Bytes,
 };
 
-/// How many mismatches are kept in words.
+/// How many mismatches, and how many corrections, are kept in words.
 const MOST_DETAILS: usize = 8;
 
 /// Compares, counts and remembers.
@@ -20,8 +20,13 @@ const MOST_DETAILS: usize = 8;
 pub struct Reconciler {
     sums: Reconciliation,
     stack: Option<Bytes>,
-    suspect: bool,
-    details: Vec<String>,
+    /// The figure before `stack`: the kernel counts a growing stack's pages in two steps, so
+    /// that an event can have the new figure of the stack and the old VmSize.
+    stack_before: Option<Bytes>,
+    /// The event after which model and kernel differed first, in words.
+    suspect: Option<String>,
+    mismatches: Vec<String>,
+    readings: Vec<String>,
 }
 
 /// What a comparison found.
@@ -43,10 +48,12 @@ impl Reconciler {
         self.stack = Some(figures.stack);
     }
 
-    /// The map was read: earlier figures are of no use any more.
-    pub(super) const fn restart(&mut self) {
-        self.suspect = false;
-        self.stack = None;
+    /// The map was read: earlier figures are of no use any more. Stacks were as large as the
+    /// kernel `said`, or, if they grew before it did, as the map `showed`.
+    pub(super) fn restart(&mut self, said: Bytes, showed: Bytes) {
+        self.suspect = None;
+        self.stack = Some(said);
+        self.stack_before = Some(showed);
     }
 
     pub(super) fn judge(
@@ -56,24 +63,34 @@ impl Reconciler {
         event: &Event,
     ) -> Judgement {
         self.sums.checks += 1;
-        let stack_growth = kernel.stack - self.stack.unwrap_or(kernel.stack);
-        self.stack = Some(kernel.stack);
+        let before = [self.stack, self.stack_before];
+        self.stack_before = self.stack.replace(kernel.stack);
         if kernel.vm_size == model {
-            self.suspect = false;
+            self.suspect = None;
             return Judgement::Agrees;
         }
         let growth = kernel.vm_size - model;
-        if growth > Bytes(0) && growth == stack_growth {
-            self.suspect = false;
+        let is_stack = |before| kernel.stack - before == growth;
+        // A call may have taken stack away meanwhile, which the model knows: then its own
+        // stacks tell.
+        if growth > Bytes(0) && before.into_iter().flatten().any(is_stack) {
+            self.suspect = None;
             return Judgement::StackGrew(growth);
         }
-        if !self.suspect {
-            self.suspect = true;
+        let Some(first) = self.suspect.take() else {
+            self.suspect = Some(format!(
+                "{} (thread {}, left at {} ns)",
+                event.words(),
+                event.tid,
+                event.exited.0
+            ));
             return Judgement::Suspect;
-        }
+        };
         self.mismatch(format!(
-            "VmSize was {} by the model and {} by the kernel after an event of thread {} at {} ns",
-            model.0, kernel.vm_size.0, event.tid, event.exited.0
+            "VmSize was {} by the model and {} by the kernel from {first} on; seen at {}",
+            model.0,
+            kernel.vm_size.0,
+            event.words()
         ));
         Judgement::Differs
     }
@@ -88,8 +105,10 @@ impl Reconciler {
     /// The whole map was compared.
     pub(super) fn verified(&mut self, differences: &[Difference]) {
         self.sums.checks += 1;
-        self.suspect = false;
+        self.sums.full_checks += 1;
+        self.suspect = None;
         self.stack = None;
+        self.stack_before = None;
         if let Some(first) = differences.first() {
             self.mismatch(format!(
                 "{} (of {} differences)",
@@ -104,8 +123,14 @@ impl Reconciler {
     pub(super) fn healed(&mut self, differences: &[Difference]) {
         self.sums.resyncs += 1;
         if let Some(first) = differences.first() {
-            self.detail(format!("read anew: {}", describe(first)));
+            let reading = format!("read anew: {}", describe(first));
+            keep(&mut self.readings, reading);
         }
+    }
+
+    /// Threads raced for the same bytes.
+    pub(super) const fn raced(&mut self) {
+        self.sums.races += 1;
     }
 
     /// The sums so far.
@@ -114,21 +139,20 @@ impl Reconciler {
         self.sums
     }
 
-    /// The first mismatches in words.
-    #[must_use]
-    pub fn details(&self) -> &[String] {
-        &self.details
+    /// The first mismatches, and the first corrections, in words.
+    pub fn details(&self) -> impl Iterator<Item = &String> {
+        self.mismatches.iter().chain(&self.readings)
     }
 
     fn mismatch(&mut self, detail: String) {
         self.sums.mismatches += 1;
-        self.detail(detail);
+        keep(&mut self.mismatches, detail);
     }
+}
 
-    fn detail(&mut self, detail: String) {
-        if self.details.len() < MOST_DETAILS {
-            self.details.push(detail);
-        }
+fn keep(details: &mut Vec<String>, detail: String) {
+    if details.len() < MOST_DETAILS {
+        details.push(detail);
     }
 }
 

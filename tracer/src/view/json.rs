@@ -14,7 +14,8 @@ use crate::{
     },
     event::Syscall,
     report::{
-        Ending, EventCounts, Mapping, ProcessReport, Reconciliation, Report, Target, TimelinePoint,
+        Ending, EventCounts, Gap, Mapping, ProcessReport, Reconciliation, Report, Target,
+        TimelinePoint,
     },
     units::{Addr, Bytes, Nanos},
 };
@@ -109,6 +110,7 @@ struct Process<'a> {
     growth: Vec<Growth<'a>>,
     findings: &'a [Finding],
     allocators: &'a [AllocatorFound],
+    unobserved: &'a [Gap],
     timeline: Vec<Moment>,
     mappings: Vec<Line<'a>>,
     notes: Vec<&'a str>,
@@ -191,6 +193,7 @@ impl<'a> Process<'a> {
             growth: explanation.growth.iter().map(Growth::new).collect(),
             findings: &explanation.findings,
             allocators: &explanation.allocators,
+            unobserved: &process.unobserved,
             timeline: process
                 .timeline
                 .iter()

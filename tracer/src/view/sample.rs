@@ -82,6 +82,7 @@ pub fn process() -> ProcessReport {
         bytes,
     };
     ProcessReport {
+        unobserved: Vec::new(),
         target: Target {
             pid: Pid(4242),
             ns_pid: None,
@@ -106,6 +107,9 @@ pub fn process() -> ProcessReport {
             checks: 24,
             mismatches: 0,
             resyncs: 0,
+            full_checks: 1,
+            races: 0,
+            exact_after_ns: Some(12_000_000),
             drift_bytes: 0,
         },
         mappings: vec![

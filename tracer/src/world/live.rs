@@ -13,7 +13,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior, Sleep, interval, sleep},
 };
 
-use super::{ElfFacts, Losses, Memory, Outcome, Subject, Turn, World};
+use super::{Calls, ElfFacts, Losses, Memory, Outcome, Subject, Turn, World};
 use crate::{
     attribute::evidence::{HeapWalk, Resident, Settings},
     event::PidFd,
@@ -261,6 +261,10 @@ impl World for Live {
 
     fn remove_target(&mut self, pid: Pid) {
         self.probes.remove_target(pid);
+    }
+
+    fn calls(&mut self, pid: Pid) -> Result<Calls> {
+        Ok(self.probes.calls(pid)?)
     }
 
     fn losses(&mut self) -> Result<Losses> {

@@ -20,7 +20,7 @@ use crate::{
 };
 pub use crate::{
     host::{elf::ElfFacts, process::Memory},
-    probe::{Losses, ProbeError},
+    probe::{Calls, Losses, ProbeError},
 };
 
 /// Whom a run is about.
@@ -92,6 +92,11 @@ pub trait World {
     fn add_target(&mut self, pid: Pid) -> Result<()>;
     /// No further call of this process comes.
     fn remove_target(&mut self, pid: Pid);
+    /// The calls of a target that can change its map.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    fn calls(&mut self, pid: Pid) -> Result<Calls>;
     /// Records that the kernel side could not deliver so far.
     ///
     /// # Errors

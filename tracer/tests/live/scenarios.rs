@@ -124,5 +124,5 @@ scenarios! {
     threshold   "threshold"    33  "not-released"     "retained-by-allocator"  "not-released or retained-by-allocator"
     realloc     "realloc"     256  "shrank"           "retained-by-allocator"  "not-released or retained-by-allocator"
     pinned_top  "pinned-top"  128  "heap-top-pinned"  "not-released"           "not-released"
-    decay       "decay"       128  "shrank"           "not-released"           "not-released"
+    decay       "decay"       128  "shrank"           "not-released or retained-by-allocator"  "not-released"
 }

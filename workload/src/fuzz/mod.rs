@@ -31,8 +31,10 @@ use crate::input::Input;
 use crate::thread::{Body, Thread};
 use crate::units::Bytes;
 
-/// What is printed, and how often while calls are made.
+/// How often it is printed how many calls were made.
 const PROGRESS: Duration = Duration::from_secs(1);
+/// Looks of the main thread between two pauses.
+const LOOKS: u32 = 25;
 const STACK: Bytes = Bytes::kib(256);
 
 /// How calls of different threads may meet
@@ -67,6 +69,10 @@ pub struct Settings {
     #[arg(long, default_value = "mixed")]
     mode: Mode,
 
+    /// How long all threads do nothing now and then, in ms: who follows the calls can catch up
+    #[arg(long, value_name = "MS", default_value = "25")]
+    pause: u16,
+
     /// After the "start" line wait for a line on standard input, or its end
     #[arg(long)]
     wait_start: bool,
@@ -84,6 +90,8 @@ pub struct Settings {
 static SHARED: OnceLock<Stage> = OnceLock::new();
 /// Whether calls do not count yet.
 static WARM_UP: AtomicBool = AtomicBool::new(false);
+/// Whether nobody is to make calls just now.
+static PAUSED: AtomicBool = AtomicBool::new(false);
 /// Threads that have begun, and those that are done.
 static BEGUN: AtomicUsize = AtomicUsize::new(0);
 static DONE: AtomicUsize = AtomicUsize::new(0);
@@ -109,11 +117,11 @@ pub fn run(settings: Settings) -> Result<(), Error> {
     }
     // The others wait for the main thread.
     BEGUN.store(1, Ordering::Release);
-    let mut watch = Watch::new(&input);
+    let mut watch = Watch::new(&input, settings.pause);
     stage.run(0, &mut |tally| watch.look(tally.total()))?;
     while DONE.load(Ordering::Acquire) < threads || !stage.kit.tally.all_settled() {
         watch.look(stage.kit.tally.total())?;
-        sleep(Duration::from_millis(1));
+        sleep(Duration::from_millis(2));
     }
     let mut line = r#"{"action":"end","#.to_owned();
     let written = stage
@@ -133,13 +141,17 @@ pub fn run(settings: Settings) -> Result<(), Error> {
 struct Watch<'a> {
     input: &'a Input,
     next: Instant,
+    pause: Duration,
+    looks: u32,
 }
 
 impl<'a> Watch<'a> {
-    fn new(input: &'a Input) -> Self {
+    fn new(input: &'a Input, pause: u16) -> Self {
         Self {
             input,
             next: Instant::now() + PROGRESS,
+            pause: Duration::from_millis(pause.into()),
+            looks: 0,
         }
     }
 
@@ -147,6 +159,12 @@ impl<'a> Watch<'a> {
         if WARM_UP.load(Ordering::Relaxed) && kernel::has_input() {
             self.input.wait("count from now on")?;
             WARM_UP.store(false, Ordering::Relaxed);
+        }
+        self.looks += 1;
+        if self.looks.is_multiple_of(LOOKS) && !self.pause.is_zero() {
+            PAUSED.store(true, Ordering::Relaxed);
+            sleep(self.pause);
+            PAUSED.store(false, Ordering::Relaxed);
         }
         if Instant::now() >= self.next {
             self.next = Instant::now() + PROGRESS;
@@ -161,6 +179,13 @@ fn print(line: &str) -> Result<(), Error> {
     writeln!(output, "{line}")
         .and_then(|()| output.flush())
         .map_err(Error::Output)
+}
+
+/// Waits while there is a pause.
+fn rest() {
+    while PAUSED.load(Ordering::Relaxed) {
+        sleep(Duration::from_millis(1));
+    }
 }
 
 /// A thread that makes calls and stays.

@@ -61,6 +61,7 @@ impl Stage {
     ) -> Result<(), Error> {
         let mut worker = lock(&self.workers[index]);
         for step in 0_usize.. {
+            super::rest();
             worker.step(self, self.mode);
             if WARM_UP.load(Ordering::Relaxed) {
                 worker.made = 0;
@@ -199,9 +200,12 @@ pub struct Hand<'a> {
     pub is_ordered: bool,
 }
 
+/// Something that is done in one call or a few.
+type Deed = fn(&mut Hand);
+
 /// How often each deed is done, and the deed.
 #[rustfmt::skip]
-const DEEDS: &[(usize, fn(&mut Hand))] = &[
+const DEEDS: &[(usize, Deed)] = &[
     (200, place::map),
     (  1, place::grow_stack),
     (  4, place::attach_segment),

@@ -4,7 +4,10 @@ use super::machine::Ending;
 
 /// What the guest's first process says of itself begins so.
 const MARKER: &str = "vm: ";
-/// What a live test found out of this kernel, see `fact` in the harness of tracer/tests/live.
+/// What a live test found out of this kernel, see `fact` in the harness of tracer/tests/live. The
+/// columns of the table that are about the kernel come from here alone: what else is to be shown of
+/// it, such as a list of features that a program of the guest prints, becomes a fact in
+/// [`Outcome::read`].
 const FACT: &str = "fact: ";
 /// What a live test says where it had nothing to test.
 const SKIPPED: &str = "skipped: ";

@@ -235,7 +235,11 @@ fn with_several_stacks_only_the_map_tells_which_grew() {
     const GROWSDOWN: u64 = 0x100;
     let mut space = space();
     let stack = line(A, 0x1000, "rw-p", 0, 0, "[stack]");
-    space.adopt(&[stack.clone()], Provenance::PreExisting, Nanos(1));
+    space.adopt(
+        std::slice::from_ref(&stack),
+        Provenance::PreExisting,
+        Nanos(1),
+    );
     space.apply(&mmap(2, 2 * A, 0x1000, RW, PRIVATE | GROWSDOWN));
     assert!(!space.grow_stack(Bytes(0x2000), Nanos(5)));
     let grown = [stack, line(2 * A - 0x2000, 0x3000, "rw-p", 0, 0, "")];

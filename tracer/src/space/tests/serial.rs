@@ -63,7 +63,7 @@ proptest! {
                 let effect = space.apply(&event);
                 prop_assert_eq!(before + effect.mapped, space.vm_size() + effect.unmapped);
                 // A real kernel may fail midway. This one never does, so its map stays exact.
-                let may_doubt = matches!(op, Op::Remap { to: Some(_), .. })
+                let may_doubt = matches!(op, Op::Remap { to: Some(_), .. } | Op::RemapFile { .. })
                     && matches!(event.kind, EventKind::Call(ref call) if call.outcome.is_err());
                 prop_assert!(effect.doubt.is_none() || may_doubt, "{effect:?} after {op:?}");
             }

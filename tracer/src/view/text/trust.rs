@@ -2,7 +2,7 @@
 //! be observed.
 
 use super::super::{
-    number::{count, exact_signed, grouped},
+    number::{count, exact_signed, grouped, lasting},
     page::Page,
     style::Paint,
 };
@@ -29,6 +29,29 @@ pub fn show(page: &mut Page, process: &ProcessReport) {
     };
     let agreed = model.checks > 0 && model.mismatches == 0 && model.drift_bytes == 0;
     page.painted(paint(agreed), "  ", &model_text);
+    if let Some(exact) = model.exact_after_ns {
+        let mut text = format!(
+            "Exact from {} after the beginning on; whole maps compared: {}.",
+            lasting(exact),
+            grouped(model.full_checks),
+        );
+        if model.races > 0 {
+            text.push_str(&format!(
+                " {} of threads racing for the same bytes: the map was read anew.",
+                count(model.races, "call", "calls")
+            ));
+        }
+        page.paragraph("  ", &text);
+    }
+    for gap in &process.unobserved {
+        let text = format!(
+            "Not observed from {} to {} after the beginning: events were lost, and the map was \
+             read anew.",
+            lasting(gap.from_ns),
+            lasting(gap.to_ns)
+        );
+        page.painted(Paint::Notable, "  ", &text);
+    }
     for note in &process.notes {
         page.paragraph("  - ", note);
     }

@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, fmt, fs};
 
 use aya::{
-    maps::{HashMap, Map, MapData, loaded_maps},
+    maps::{HashMap, Map, MapData, MapType, loaded_maps},
     programs::loaded_programs,
 };
 use nix::sys::signal::{Signal, kill};
@@ -153,7 +153,12 @@ fn states(pid: u32) -> Vec<char> {
 pub fn is_target(pid: u32) -> bool {
     const WORDS: usize = size_of::<tracer_ebpf::Target>() / size_of::<u64>();
     let maps = loaded_maps().flatten();
-    let tables = maps.filter(|map| map.name_as_str() == Some("TARGETS"));
+    // By its shape: aya names no map where the kernel's version has two numbers only (7.3-cloud).
+    let tables = maps.filter(|map| {
+        matches!(map.map_type(), Ok(MapType::Hash))
+            && map.key_size() as usize == size_of::<u32>()
+            && map.value_size() as usize == size_of::<tracer_ebpf::Target>()
+    });
     let mut tables = tables.filter_map(|map| MapData::from_id(map.id()).ok());
     tables.any(|table| {
         let table = HashMap::<_, u32, [u64; WORDS]>::try_from(Map::HashMap(table));

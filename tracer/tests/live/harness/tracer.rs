@@ -54,16 +54,6 @@ impl Tracer {
         tracer
     }
 
-    /// Attaches to a process that is too busy for the tracer to come to rest: what it does from
-    /// now on will be reported, its map may be yet to be read.
-    pub fn attach_amid(pid: u32) -> Self {
-        let tracer = Self::report(&["--pid", &pid.to_string()], &[]);
-        wait_for("the tracer to have a target", || {
-            is_target(pid).then_some(())
-        });
-        tracer
-    }
-
     /// Starts a command under observation, with these variables set; there is a report in the
     /// end.
     pub fn launch(words: &[impl AsRef<OsStr>], variables: &[(&str, &str)]) -> Self {
@@ -132,6 +122,16 @@ impl Tracer {
             }
             let now = sleeps(self.pid())?;
             (now >= *first.get_or_insert(now) + TURNS).then_some(())
+        });
+    }
+
+    /// Waits until what a process does from now on will be reported. It may be too busy for the
+    /// tracer to come to rest; its map may be yet to be read.
+    pub fn wait_until_target(&self, pid: u32) {
+        wait_for("the tracer to have a target", || {
+            let said = fs::read_to_string(self.folders.stderr()).unwrap_or_default();
+            assert!(!said.starts_with("tracer: "), "{said}");
+            is_target(pid).then_some(())
         });
     }
 
