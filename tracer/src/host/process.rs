@@ -243,6 +243,10 @@ fn open(pid: Pid) -> Result<Proc> {
 
 fn explain(pid: Pid, error: &ProcError) -> anyhow::Error {
     match error {
+        ProcError::NotFound(_) if is_hidden(pid) => anyhow::Error::new(NotPermitted(format!(
+            "process {pid} is hidden by the option hidepid of /proc: {}",
+            privilege::why_refused(&[SYS_PTRACE])
+        ))),
         ProcError::NotFound(_) => anyhow::Error::new(NoSuchProcess(pid)),
         ProcError::PermissionDenied(_) => anyhow::Error::new(NotPermitted(format!(
             "process {pid} may not be read: {}",
@@ -250,6 +254,15 @@ fn explain(pid: Pid, error: &ProcError) -> anyhow::Error {
         ))),
         other => anyhow::anyhow!("cannot read process {pid}: {other}"),
     }
+}
+
+/// Whether there is such a process, but not for this user.
+fn is_hidden(pid: Pid) -> bool {
+    let Ok(id) = i32::try_from(pid.0) else {
+        return false;
+    };
+    let asked = nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), None);
+    asked == Err(nix::errno::Errno::EPERM)
 }
 
 /// A process may not be read.

@@ -239,6 +239,39 @@ fn a_right_that_is_missing_is_named() {
     }
 }
 
+#[test]
+#[ignore = "loads probes into the kernel: needs root"]
+fn a_process_that_is_hidden_is_not_said_to_be_none() {
+    let folder = Folder::new();
+    let Some(program) = capable(&folder, "cap_bpf,cap_perfmon+ep") else {
+        return;
+    };
+    if installed("unshare").is_none() || installed("mount").is_none() {
+        skip("no unshare or no mount");
+        return;
+    }
+    let others = process_of(ANOTHER);
+    // A /proc of its own, seen by nobody else.
+    let script = format!(
+        "mount -t proc -o hidepid=2 proc /proc || exit 77; exec setpriv --reuid {NOBODY} \
+         --regid {NOBODY} --clear-groups -- {} --pid {}",
+        program.display(),
+        others.pid()
+    );
+    let mut command = command("unshare");
+    command.args(["--mount", "--", "sh", "-c", &script]);
+    let ended = Tracer::run(command).finish();
+    if ended.code == Some(77) {
+        skip("no /proc can be mounted here");
+        return;
+    }
+    let said = ended.failed_with(3);
+    assert!(
+        said.contains("hidden") && said.contains("cap_sys_ptrace missing"),
+        "{said}"
+    );
+}
+
 /// It is said why it could not be observed any further.
 #[test]
 #[ignore = "loads probes into the kernel: needs root"]
