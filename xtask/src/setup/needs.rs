@@ -67,7 +67,7 @@ const BUILD_PROGRAMS: [(&str, Need); 2] = [
         need("make", &["make"], "builds the jemalloc inside the workload"),
     ),
 ];
-const TEST_PROGRAMS: [(&str, Need); 4] = [
+const TEST_PROGRAMS: [(&str, Need); 5] = [
     (
         "gcc",
         need("gcc", &["gcc"], "compiles C programs that tests trace"),
