@@ -24,13 +24,12 @@ pub fn enter(id: u64, target: *mut Target, plan: Plan, nr: u32) {
         Task::current().brk()
     } else if plan.has(plan::SIZE_BEFORE) {
         Task::current().total_vm()
-    } else if plan.has(plan::TASK) {
-        // SAFETY: the value lives as long as the program runs (the map is not LRU).
-        unsafe { alone_at(target) }
     } else {
         0
     };
     let call = InFlight {
+        // SAFETY: as below.
+        alone: unsafe { alone_at(target) },
         // SAFETY: the helper takes nothing and cannot fail.
         entered: unsafe { bpf_ktime_get_ns() },
         before,
@@ -39,8 +38,13 @@ pub fn enter(id: u64, target: *mut Target, plan: Plan, nr: u32) {
         nr: u64::from(nr),
     };
     match IN_FLIGHT.get_ptr_mut(id) {
-        // SAFETY: only this thread uses the value of this key, and it is here.
-        Some(slot) => unsafe { *slot = call },
+        Some(slot) => {
+            // SAFETY: only this thread uses the value of this key, and it is here.
+            let last = unsafe { core::ptr::replace(slot, call) };
+            if last.nr != InFlight::NONE && last.observation == call.observation {
+                missed_exit(last.nr, target);
+            }
+        }
         None => {
             if IN_FLIGHT.insert(id, call, 0).is_err() {
                 emit::count_lost(loss::IN_FLIGHT);
@@ -71,24 +75,35 @@ pub fn exit(id: u64, target: *mut Target, regs: u64, ret: i64, kinds: Kinds) {
     let mut entered = unsafe { (*target).since };
     let mut before = 0;
     let mut counted = false;
+    let mut alone = 0;
     let slot = IN_FLIGHT.get_ptr_mut(id).filter(|slot| {
         // SAFETY: only this thread uses the value of this key, and it is here.
-        unsafe { (**slot).nr == regs.nr && (**slot).observation == entered }
+        unsafe { (**slot).observation == entered }
     });
     match slot {
-        Some(slot) => {
+        // SAFETY: as above.
+        Some(slot) if unsafe { (*slot).nr } == regs.nr => {
             // SAFETY: as above.
             unsafe {
                 entered = (*slot).entered;
                 before = (*slot).before;
+                alone = (*slot).alone;
                 (*slot).nr = InFlight::NONE;
             }
             counted = plan.has(plan::COUNTED);
         }
+        // The thread made calls before: the kernel skipped the program at this one's entry.
+        Some(_) if !plan.has(plan::TASK) => {
+            emit::count_lost(loss::SKIPPED);
+            // SAFETY: the helper takes nothing and cannot fail.
+            entered = unsafe { bpf_ktime_get_ns() };
+        }
         // The new thread's half of `clone` was never entered.
-        None if plan.has(plan::TASK) => return,
-        None => {}
+        _ if plan.has(plan::TASK) => return,
+        _ => {}
     }
+    // What is told by a size before and after is told if nothing else moved in between.
+    let sized_alone = !plan.has(plan::SIZE_BEFORE) || unsafe { entered_by(target) } == alone + 1;
     let call = Call {
         id,
         kind: plan.kind(),
@@ -96,6 +111,7 @@ pub fn exit(id: u64, target: *mut Target, regs: u64, ret: i64, kinds: Kinds) {
         before,
         ret,
         counted,
+        sized_alone,
         regs,
     };
     let target_of_call = if counted { Some(target) } else { None };
@@ -148,7 +164,28 @@ pub fn forks_alone(id: u64, target: *mut Target) -> bool {
     // lives as long as the program runs.
     IN_FLIGHT
         .get_ptr(id)
-        .is_some_and(|slot| unsafe { (*slot).before == alone_at(target) })
+        .is_some_and(|slot| unsafe { (*slot).alone == alone_at(target) })
+}
+
+/// The exit of a call was not seen: the kernel skipped the program (it does where one run of
+/// it is preempted by another on the same processor). Its record is missing, and it is over.
+#[inline(always)]
+fn missed_exit(nr: u64, target: *mut Target) {
+    emit::count_lost(loss::SKIPPED);
+    if Plan::of(nr).is_some_and(|plan| plan.has(plan::COUNTED)) {
+        // SAFETY: the value lives as long as the program runs (the map is not LRU).
+        add_one(unsafe { &raw mut (*target).exited });
+    }
+}
+
+/// How many calls were entered so far.
+///
+/// # Safety
+/// `target` must be valid for reads.
+#[inline(always)]
+unsafe fn entered_by(target: *mut Target) -> u64 {
+    // SAFETY: by this function's contract; volatile because other processors write it.
+    unsafe { core::ptr::read_volatile(&raw const (*target).entered) }
 }
 
 /// How many calls were entered so far, if none of them is under way; else a number that

@@ -51,6 +51,9 @@ pub mod loss {
     pub const IN_FLIGHT: u32 = super::LOSS_SLOTS - 4;
     /// A child was born and the table of targets was full: it is not followed.
     pub const TARGETS: u32 = super::LOSS_SLOTS - 5;
+    /// The kernel skipped a program at the entry or exit of a call, which it does where a run
+    /// of the same program was preempted on the same processor.
+    pub const SKIPPED: u32 = super::LOSS_SLOTS - 6;
 }
 
 /// What a record is. The value of [`Header::kind`].

@@ -21,6 +21,9 @@ pub struct InFlight {
     pub observation: u64,
     /// Its number, or [`InFlight::NONE`].
     pub nr: u64,
+    /// Calls of the process entered before it, if it was alone then; else a number that
+    /// none comes to.
+    pub alone: u64,
 }
 
 impl InFlight {

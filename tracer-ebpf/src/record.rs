@@ -44,6 +44,8 @@ pub struct Call {
     pub ret: i64,
     /// Whether it takes part in the sequence lock of [`Target`].
     pub counted: bool,
+    /// Whether nothing but this call changed what [`Call::before`] is to be compared with.
+    pub sized_alone: bool,
     /// What it was made with.
     pub regs: Registers,
 }
@@ -113,7 +115,6 @@ pub fn write_naming(call: &Call) {
 /// With its vector of ranges, in as many records as that takes.
 #[inline(always)]
 pub fn write_ranges(call: &Call) {
-    const BYTES: u32 = (RANGES_PER_RECORD * size_of::<Iovec>()) as u32;
     for index in 0..RANGE_RECORDS {
         let first = (index * RANGES_PER_RECORD) as u64;
         let left = call.regs.args[2].saturating_sub(first);
@@ -125,6 +126,7 @@ pub fn write_ranges(call: &Call) {
         };
         let record = entry.as_mut_ptr();
         let vector = call.regs.args[1] + first * size_of::<Iovec>() as u64;
+        let count = left.min(RANGES_PER_RECORD as u64) as u32;
         // SAFETY: as above; the helper zeroes what it cannot read.
         unsafe {
             fill_call(&raw mut (*record).call, call);
@@ -132,10 +134,11 @@ pub fn write_ranges(call: &Call) {
             // Nothing is read of the kernel in here: the verifier follows each turn by itself.
             (*record).call.header.figures = NO_FIGURES;
             (*record).first = first as u32;
-            (*record).count = left.min(RANGES_PER_RECORD as u64) as u32;
+            (*record).count = count;
             bpf_probe_read_user(
                 (&raw mut (*record).ranges).cast(),
-                BYTES,
+                // No more than there is: the vector may end where its mapping does.
+                count * size_of::<Iovec>() as u32,
                 vector as *const _,
             );
         }
@@ -169,7 +172,10 @@ unsafe fn fill(record: *mut CallRecord, call: &Call, target: Option<*mut Target>
         let (entered, exited) = counts(target);
         Task::current().figures(&raw mut (*header).figures);
         let (entered_after, _) = counts(target);
-        let alone = call.counted && entered == entered_after && entered == exited.wrapping_add(1);
+        let alone = call.counted
+            && call.sized_alone
+            && entered == entered_after
+            && entered == exited.wrapping_add(1);
         fill_call(record, call);
         (*header).quiet = u64::from(alone);
     }

@@ -6,6 +6,7 @@
 pub mod app;
 pub mod attribute;
 pub mod cli;
+pub mod diagnosis;
 pub mod event;
 pub mod host;
 pub mod probe;

@@ -59,6 +59,9 @@ pub struct ProcessReport {
 pub struct Target {
     /// Its process id.
     pub pid: Pid,
+    /// Its id in its own pid namespace, if that is another one than the tracer's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ns_pid: Option<Pid>,
     /// The name of its main thread.
     pub comm: String,
     /// Its executable.

@@ -2,6 +2,7 @@
 //!
 //! Only here do arguments, a run and views meet, and only here is anything written.
 
+mod doctor;
 mod observe;
 mod output;
 mod record_file;
@@ -18,6 +19,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     cli::{self, Exit, Intent, intent::Color},
+    host::process::NotPermitted,
     probe::ProbeError,
     report::Report,
     view::Style,
@@ -34,6 +36,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(Intent::Trace(trace)) => observe::trace(&trace),
         Ok(Intent::Record(record)) => observe::record(&record),
         Ok(Intent::Report(report)) => replay::report(&report),
+        Ok(Intent::Doctor(wanted)) => doctor::doctor(&wanted),
         Err(error) => {
             // Nothing is left to tell if standard error is closed.
             let _ = error.print();
@@ -69,11 +72,12 @@ const fn failed(error: anyhow::Error) -> Failure {
 
 fn exit_of(outcome: Outcome) -> Failure {
     match outcome {
+        Outcome::NoTarget(error) if error.is::<NotPermitted>() => (Exit::NotPermitted, error),
         Outcome::NoTarget(error) => (Exit::NoTarget, error),
         Outcome::Failed(error) => (Exit::Failed, error),
         Outcome::NoProbes(error) => {
             let exit = match error {
-                ProbeError::NotPermitted(_) => Exit::NotPermitted,
+                ProbeError::NotPermitted { .. } => Exit::NotPermitted,
                 _ => Exit::Unsupported,
             };
             (exit, error.into())

@@ -13,7 +13,10 @@ use crate::{
         Exit,
         intent::{Capture, Record, Recording, Run, Subject, Trace, Verbosity},
     },
-    host::kernel::{self, Capability, missing},
+    host::{
+        kernel,
+        privilege::{self, BPF, PERFMON},
+    },
     probe::CaptureWish,
     recording::{Kept, Limit, Recorder, WhyStopped},
     report::Report,
@@ -24,9 +27,6 @@ use crate::{
     },
 };
 
-/// What a run needs to be allowed to do.
-const NEEDED: [Capability; 3] = [Capability::BPF, Capability::PERFMON, Capability::SYS_PTRACE];
-
 /// Traces and explains, and records if asked to.
 pub fn trace(trace: &Trace) -> Result<(), Failure> {
     check_capabilities()?;
@@ -35,7 +35,7 @@ pub fn trace(trace: &Trace) -> Result<(), Failure> {
     let sink = trace.recording.as_ref().map(Sink::open).transpose()?;
     let style = style(trace.view.color, &io::stdout());
     let mut screen = Screen::live(&trace.run.subject, &trace.view, style);
-    let mut seen = observe(&trace.run, sink, &mut screen)?;
+    let mut seen = observe(&trace.run, destination.is_elsewhere(), sink, &mut screen)?;
     show::write(&seen.report, &trace.view, destination)?;
     screen.detaching();
     drop(seen.live);
@@ -49,7 +49,7 @@ pub fn record(record: &Record) -> Result<(), Failure> {
     let sink = Sink::open(&record.recording)?;
     let style = style(record.color, &io::stdout());
     let mut screen = Screen::recording(&record.run.subject, record.verbosity, style);
-    let seen = observe(&record.run, Some(sink), &mut screen)?;
+    let seen = observe(&record.run, false, Some(sink), &mut screen)?;
     if record.verbosity >= Verbosity::Normal {
         for note in &seen.report.notes {
             eprintln!("tracer: {note}");
@@ -103,14 +103,20 @@ impl Sink {
     }
 }
 
-fn observe(run: &Run, sink: Option<Sink>, screen: &mut Screen) -> Result<Seen, Failure> {
+fn observe(
+    run: &Run,
+    elsewhere: bool,
+    sink: Option<Sink>,
+    screen: &mut Screen,
+) -> Result<Seen, Failure> {
+    let elsewhere = elsewhere || sink.as_ref().is_some_and(|sink| sink.record.is_elsewhere());
     let Some(Sink {
         record,
         file,
         limit,
     }) = sink
     else {
-        let mut live = Live::open(wishes(run)).map_err(exit_of)?;
+        let mut live = Live::open(wishes(run, elsewhere)).map_err(exit_of)?;
         let outcome = session::run(&mut live, screen);
         screen.clear();
         let report = outcome.map_err(exit_of)?;
@@ -122,7 +128,7 @@ fn observe(run: &Run, sink: Option<Sink>, screen: &mut Screen) -> Result<Seen, F
         });
     };
     let recorded = || {
-        let live = Live::open(wishes(run)).map_err(exit_of)?;
+        let live = Live::open(wishes(run, elsewhere)).map_err(exit_of)?;
         let (kernel, boot_id) = (kernel::release_name(), kernel::boot_id());
         let mut recorder = Recorder::begin(live, file, limit, kernel, boot_id);
         let outcome = session::run(&mut recorder, screen);
@@ -145,7 +151,7 @@ fn observe(run: &Run, sink: Option<Sink>, screen: &mut Screen) -> Result<Seen, F
     }
 }
 
-fn wishes(run: &Run) -> Wishes {
+fn wishes(run: &Run, elsewhere: bool) -> Wishes {
     let subject = match &run.subject {
         Subject::Running(pids) => world::Subject::Running(pids.clone()),
         Subject::Command { program, args } => {
@@ -163,6 +169,7 @@ fn wishes(run: &Run) -> Wishes {
             Capture::Tracepoints => CaptureWish::Tracepoints,
             Capture::Trampolines => CaptureWish::Trampolines,
         },
+        elsewhere,
     }
 }
 
@@ -177,25 +184,18 @@ fn check(kept: &Kept) -> Result<(), Failure> {
     }
 }
 
+/// What loading needs can be said before anything is opened; what reading a process needs depends
+/// on whose it is.
 fn check_capabilities() -> Result<(), Failure> {
-    let status = procfs::process::Process::myself().and_then(|process| process.status());
-    // Where that cannot be read the kernel will say itself what it refuses.
-    let Ok(status) = status else {
-        return Ok(());
-    };
-    let lacking = missing(status.capeff, &NEEDED);
+    let lacking = privilege::missing(&[BPF, PERFMON]);
     if lacking.is_empty() {
         return Ok(());
     }
-    let names: Vec<_> = lacking.iter().map(|capability| capability.name).collect();
+    let names: Vec<_> = lacking.into_iter().map(privilege::name).collect();
     let error = anyhow!(
-        "not permitted: {} missing. Run it with sudo, or once `sudo setcap \
-         cap_bpf,cap_perfmon,cap_sys_ptrace+ep {}`",
-        names.join(", "),
-        std::env::current_exe().map_or_else(
-            |_| "$(which tracer)".to_owned(),
-            |path| path.display().to_string()
-        )
+        "not permitted: {} missing, to load and attach the probes. {}",
+        names.join(" and "),
+        privilege::way_out()
     );
     Err((Exit::NotPermitted, error))
 }

@@ -1,15 +1,16 @@
 //! Where the summary goes. A file appears whole or not at all.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Metadata},
     io::Write as _,
-    path::PathBuf,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result};
 
 use super::write_out;
-use crate::cli::intent::Output;
+use crate::{cli::intent::Output, host::privilege};
 
 /// An open destination.
 pub enum Destination {
@@ -71,6 +72,11 @@ impl Destination {
         !matches!(self, Self::Standard)
     }
 
+    /// Whether putting the file into its place needs rights over the folder of another user.
+    pub fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::File { path, .. } if is_elsewhere(path))
+    }
+
     /// Writes the summary.
     ///
     /// # Errors
@@ -82,7 +88,7 @@ impl Destination {
                 let failed = || format!("cannot write to {}", path.display());
                 file.write_all(document)
                     .and_then(|()| file.sync_all())
-                    .and_then(|()| fs::rename(draft, &*path))
+                    .and_then(|()| privilege::awake(|| fs::rename(draft, &*path)))
                     .with_context(failed)
             }
             Self::Device { path, file } => {
@@ -93,11 +99,25 @@ impl Destination {
     }
 }
 
+/// Whether changing the folder of `path` takes more than to be this user: it is another's.
+pub fn is_elsewhere(path: &Path) -> bool {
+    const OWNER_MAY_CHANGE_IT: u32 = 0o300;
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let own = |folder: Metadata| {
+        folder.uid() == nix::unistd::geteuid().as_raw()
+            && folder.mode() & OWNER_MAY_CHANGE_IT == OWNER_MAY_CHANGE_IT
+    };
+    !fs::metadata(folder).is_ok_and(own)
+}
+
 impl Drop for Destination {
     fn drop(&mut self) {
         if let Self::File { draft, .. } = self {
             // Gone already if it was renamed into place.
-            let _ = fs::remove_file(draft);
+            let _ = privilege::awake(|| fs::remove_file(draft));
         }
     }
 }

@@ -11,6 +11,9 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use nix::unistd::{Gid, Uid, fchown, geteuid};
 
+use super::output::is_elsewhere;
+use crate::host::privilege;
+
 /// An open file. What it has is still there: the recording overwrites it when it begins.
 pub struct RecordFile {
     path: PathBuf,
@@ -50,10 +53,15 @@ impl RecordFile {
         &self.path
     }
 
+    /// Whether to [`Self::discard`] it needs rights over the folder of another user.
+    pub fn is_elsewhere(&self) -> bool {
+        self.made && is_elsewhere(&self.path)
+    }
+
     /// There was no run: nothing is left behind.
     pub fn discard(&self) {
         if self.made {
-            let _ = fs::remove_file(&self.path);
+            let _ = privilege::awake(|| fs::remove_file(&self.path));
         }
     }
 }

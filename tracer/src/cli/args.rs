@@ -69,6 +69,13 @@ pub enum Task {
     /// or damaged it reports what comes before the damage, says so, and ends with exit code
     /// 6.
     Report(ReportArgs),
+    /// Tell what this host allows, and why not
+    ///
+    /// Looks at the kernel, at the rights of the caller and at /proc, and really loads and
+    /// attaches the probes for a moment. Each feature is answered by yes, no or "could not
+    /// tell", with what is used instead. Ends with exit code 0 if tracing is possible in some
+    /// way, with 3 if it would be with more rights, else with 5.
+    Doctor(DoctorArgs),
 }
 
 /// `tracer record`.
@@ -97,6 +104,22 @@ pub struct ReportArgs {
 
     #[command(flatten)]
     pub view: ViewArgs,
+}
+
+/// `tracer doctor`.
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// How to write the answers
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+
+    /// Write them to this file rather than standard output
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+
+    /// When to use colours; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
 }
 
 /// Whom to trace, and how.

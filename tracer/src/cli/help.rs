@@ -39,6 +39,10 @@ const EXAMPLES: &[(&str, &str)] = &[
         "tracer report run.trace",
         "Explain a recorded run. Needs no privileges.",
     ),
+    (
+        "sudo tracer doctor",
+        "Tell what this kernel and this user allow, and what is used instead.",
+    ),
 ];
 
 const NOT_PASSED_ON: &str = "The exit code of CMD is not passed on.";

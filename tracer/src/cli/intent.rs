@@ -22,6 +22,8 @@ pub enum Intent {
     Record(Record),
     /// A recorded run, explained.
     Report(Report),
+    /// What this host allows.
+    Doctor(Doctor),
 }
 
 /// A run, explained at its end.
@@ -55,6 +57,17 @@ pub struct Report {
     pub source: Source,
     /// How to show it.
     pub view: View,
+}
+
+/// What this host allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doctor {
+    /// How to write it.
+    pub format: Format,
+    /// Where it goes.
+    pub output: Output,
+    /// When to use colours.
+    pub color: Color,
 }
 
 /// Whom to trace, and how.
@@ -182,6 +195,11 @@ impl TryFrom<Args> for Intent {
                 },
                 view: View::from(args.view),
             })),
+            Some(Task::Doctor(args)) => Ok(Self::Doctor(Doctor {
+                format: args.format,
+                output: output(args.output),
+                color: args.color,
+            })),
         }
     }
 }
@@ -221,13 +239,17 @@ impl From<ViewArgs> for View {
         Self {
             events: args.events,
             format: args.format,
-            output: match args.output {
-                Some(path) if path.as_os_str() != "-" => Output::File(path),
-                _ => Output::Standard,
-            },
+            output: output(args.output),
             verbosity: verbosity(&args.say),
             color: args.say.color,
         }
+    }
+}
+
+fn output(path: Option<PathBuf>) -> Output {
+    match path {
+        Some(path) if path.as_os_str() != "-" => Output::File(path),
+        _ => Output::Standard,
     }
 }
 

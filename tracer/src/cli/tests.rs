@@ -119,6 +119,17 @@ fn a_recorded_run_can_be_shown_as_a_traced_one() {
 }
 
 #[test]
+fn a_host_can_be_asked_about() {
+    let args = "tracer doctor -f json -o host.json";
+    let Ok(Intent::Doctor(doctor)) = parse(args.split(' ')) else {
+        panic!("{args}");
+    };
+    assert_eq!(doctor.format, Format::Json);
+    assert_eq!(doctor.output, Output::File("host.json".into()));
+    assert!(refused("tracer doctor -p 1").contains("unexpected argument"));
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_in_a_sentence() {
     for (args, expected) in [
         (

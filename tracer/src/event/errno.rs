@@ -7,6 +7,10 @@ use std::fmt;
 pub struct Errno(pub u16);
 
 impl Errno {
+    /// The descriptor is none, or not one for this.
+    pub const EBADF: Self = Self(9);
+    /// The file was not opened for what is asked.
+    pub const EACCES: Self = Self(13);
     /// A range holds addresses where nothing is mapped, or memory or mappings ran out.
     pub const ENOMEM: Self = Self(12);
     /// An argument is not one the call takes.

@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
-    io::BufReader,
+    io::{BufReader, ErrorKind},
     os::unix::fs::MetadataExt as _,
 };
 
@@ -16,7 +16,7 @@ use object::{
     SymbolKind,
 };
 
-use super::process;
+use super::foreign::{self, Bounded};
 use crate::{
     attribute::allocators::{is_telling_symbol, telling_strings as known_strings},
     units::Pid,
@@ -24,6 +24,10 @@ use crate::{
 
 /// Read-only data searched for telling strings, at most.
 const MOST_STRING_DATA: u64 = 64 << 20;
+/// A sparse file can claim any size at no cost; room for what is read is made before it is read.
+const LARGEST_FILE: u64 = 8 << 30;
+/// Read of one file at most: symbols of the largest programs take some hundred MiB.
+const MOST_READ: u64 = 1 << 30;
 /// Telling symbols kept of one file.
 const MOST_TELLING: usize = 64;
 
@@ -48,9 +52,10 @@ pub fn open(pid: Pid, path: &str, inode: u64) -> Result<File, String> {
     if !path.starts_with('/') {
         return Err("is no file".to_owned());
     }
-    let file = File::open(process::rooted(pid, path))
-        .or_else(|_| File::open(path))
-        .map_err(|error| format!("cannot be opened: {error}"))?;
+    let file = foreign::open_regular(pid, path).map_err(|error| match error.kind() {
+        ErrorKind::InvalidInput => error.to_string(),
+        _ => format!("cannot be opened: {error}"),
+    })?;
     let metadata = file
         .metadata()
         .map_err(|error| format!("cannot be read: {error}"))?;
@@ -59,8 +64,8 @@ pub fn open(pid: Pid, path: &str, inode: u64) -> Result<File, String> {
     if inode != 0 && metadata.ino() != inode {
         return Err("was replaced since it was mapped".to_owned());
     }
-    if !metadata.is_file() {
-        return Err("is no regular file".to_owned());
+    if metadata.len() > LARGEST_FILE {
+        return Err("is larger than 8 GiB".to_owned());
     }
     Ok(file)
 }
@@ -70,7 +75,7 @@ pub fn open(pid: Pid, path: &str, inode: u64) -> Result<File, String> {
 /// # Errors
 /// It is no ELF file, or broken.
 pub fn inspect(file: File, offsets: &BTreeSet<u64>) -> Result<ElfFacts> {
-    let cache = ReadCache::new(BufReader::new(file));
+    let cache = ReadCache::new(BufReader::new(Bounded::new(file, MOST_READ)));
     let elf = object::File::parse(&cache).context("is no object file")?;
     let mut facts = ElfFacts::default();
     // Address of each offset, for those that are return addresses.

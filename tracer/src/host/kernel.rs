@@ -1,4 +1,4 @@
-//! Facts about the kernel that runs: its version, its page size, what this process may do.
+//! Facts about the kernel that runs: its version, its page size, its settings.
 
 use std::fmt;
 
@@ -82,48 +82,6 @@ pub fn page_size() -> PageSize {
     PageSize(bytes.unwrap_or(4096))
 }
 
-/// A capability that tracing needs, by its number in `include/uapi/linux/capability.h`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capability {
-    /// Its name, as `setcap` takes it.
-    pub name: &'static str,
-    bit: u32,
-}
-
-impl Capability {
-    /// Stands in for each of the others.
-    const SYS_ADMIN: Self = Self {
-        name: "cap_sys_admin",
-        bit: 21,
-    };
-    /// To load programs and make maps.
-    pub const BPF: Self = Self {
-        name: "cap_bpf",
-        bit: 39,
-    };
-    /// To attach to tracepoints and read kernel memory.
-    pub const PERFMON: Self = Self {
-        name: "cap_perfmon",
-        bit: 38,
-    };
-    /// To read another user's `/proc/<pid>/maps`.
-    pub const SYS_PTRACE: Self = Self {
-        name: "cap_sys_ptrace",
-        bit: 19,
-    };
-}
-
-/// Which of `needed` this process lacks, given the `CapEff` line of `/proc/self/status`.
-#[must_use]
-pub fn missing(effective: u64, needed: &[Capability]) -> Vec<Capability> {
-    let has = |capability: Capability| effective >> capability.bit & 1 == 1;
-    let replaced = |capability: &Capability| {
-        *capability != Capability::SYS_PTRACE && has(Capability::SYS_ADMIN)
-    };
-    let lacks = |capability: &&Capability| !has(**capability) && !replaced(capability);
-    needed.iter().filter(lacks).copied().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,13 +93,5 @@ mod tests {
         assert_eq!(Release::parse("7.3-rc2"), version(7, 3));
         assert_eq!(Release::parse("5.10.0"), version(5, 10));
         assert_eq!(Release::parse("linux"), None);
-    }
-
-    #[test]
-    fn administrators_lack_nothing_but_ptrace() {
-        let all = [Capability::BPF, Capability::PERFMON, Capability::SYS_PTRACE];
-        assert_eq!(missing(0, &all), all);
-        assert_eq!(missing(1 << 21, &all), [Capability::SYS_PTRACE]);
-        assert_eq!(missing(u64::MAX, &all), []);
     }
 }

@@ -6,8 +6,11 @@
 pub mod btf;
 pub mod clock;
 pub mod elf;
+mod foreign;
 pub mod heap_walk;
 pub mod kernel;
 pub mod launch;
 pub mod maps;
+pub mod privilege;
 pub mod process;
+pub mod survey;

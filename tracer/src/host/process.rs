@@ -1,11 +1,19 @@
 //! A process as `/proc` shows it.
 
-use std::path::PathBuf;
+use std::{fs::File, io};
 
 use anyhow::{Context as _, Result, bail};
-use procfs::{ProcError, process::Process as Proc};
+use procfs::{
+    ProcError,
+    process::{Process as Proc, Status},
+};
 
-use super::{clock, kernel::page_size, maps};
+use super::{
+    clock, foreign,
+    kernel::page_size,
+    maps,
+    privilege::{self, SYS_PTRACE},
+};
 use crate::{
     attribute::{allocators::is_obeyed_variable, evidence::Settings},
     event::PidFd,
@@ -45,10 +53,32 @@ pub fn check_observable(pid: Pid) -> Result<()> {
             status.tgid
         );
     }
+    if status.state.starts_with('Z') {
+        bail!("process {pid} has ended: it is a zombie, which its parent has not waited for yet");
+    }
     if status.vmsize.is_none() {
         bail!("process {pid} has no address space: it is a kernel thread or has ended");
     }
+    check_readable(pid, status.euid)?;
     refuse_32_bit(pid)
+}
+
+/// Makes sure that a process may be read. The link to its program is asked for: recent kernels
+/// show a map to those with `cap_perfmon` too, which is given up later.
+fn check_readable(pid: Pid, owner: u32) -> Result<()> {
+    let program = std::fs::read_link(format!("/proc/{pid}/exe"));
+    match program {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let user = nix::unistd::User::from_uid(owner.into()).ok().flatten();
+            let user = user.map_or_else(|| owner.to_string(), |user| user.name);
+            bail!(NotPermitted(format!(
+                "process {pid} of user {user} may not be read: {}",
+                privilege::why_refused(&[SYS_PTRACE])
+            )))
+        }
+        // Why else it cannot be read shows when it is.
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a process whose program is a 32-bit one.
@@ -70,7 +100,7 @@ pub fn refuse_32_bit(pid: Pid) -> Result<()> {
 pub fn is_32_bit(pid: Pid) -> bool {
     use std::io::Read as _;
     let mut ident = [0; 5];
-    std::fs::File::open(format!("/proc/{pid}/exe"))
+    File::open(format!("/proc/{pid}/exe"))
         .and_then(|mut file| file.read_exact(&mut ident))
         .is_ok_and(|()| ident.starts_with(b"\x7fELF") && ident[4] == ELF_CLASS_32)
 }
@@ -83,12 +113,21 @@ pub fn target(pid: Pid) -> Target {
         ..Target::default()
     };
     if let Ok(process) = open(pid) {
+        target.ns_pid = process.status().ok().and_then(|status| inner_pid(&status));
         target.comm = process.stat().map(|stat| stat.comm).unwrap_or_default();
         let exe = process.exe().unwrap_or_default();
         target.exe = exe.to_string_lossy().into_owned();
-        target.cmdline = process.cmdline().unwrap_or_default();
+        target.cmdline = texts(pid, "cmdline");
     }
     target
+}
+
+/// The id in the innermost pid namespace, if that is another one than this process sees.
+fn inner_pid(status: &Status) -> Option<Pid> {
+    match status.nspid.as_deref()? {
+        [_, .., inner] => u32::try_from(*inner).ok().map(Pid),
+        _ => None,
+    }
 }
 
 /// The memory figures of a process.
@@ -144,11 +183,12 @@ pub fn settings(pid: Pid) -> Settings {
     let Ok(process) = open(pid) else {
         return settings;
     };
-    let environment = process.environ().unwrap_or_default();
-    let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
-    settings.environment = environment
+    settings.environment = texts(pid, "environ")
         .into_iter()
-        .map(|(name, value)| (text(name), text(value)))
+        .filter_map(|variable| {
+            let (name, value) = variable.split_once('=')?;
+            Some((name.to_owned(), value.to_owned()))
+        })
         .filter(|(name, _)| is_obeyed_variable(name))
         .collect();
     settings.environment.sort();
@@ -160,15 +200,23 @@ pub fn settings(pid: Pid) -> Settings {
     settings
 }
 
-fn etc_malloc_conf(pid: Pid) -> Option<String> {
-    let link = std::fs::read_link(rooted(pid, "/etc/malloc.conf")).ok()?;
-    Some(link.to_string_lossy().into_owned())
+/// The strings of a file of `/proc` that has one after the other; none if it cannot be read.
+fn texts(pid: Pid, file: &str) -> Vec<String> {
+    let bytes = foreign::text_of(pid, file).unwrap_or_default();
+    let mut texts: Vec<_> = bytes
+        .split(|&byte| byte == 0)
+        .map(|text| String::from_utf8_lossy(text).into_owned())
+        .collect();
+    // Each ends with a zero.
+    if texts.last().is_some_and(String::is_empty) {
+        texts.pop();
+    }
+    texts
 }
 
-/// A path of the process' own mount namespace as this process can open it.
-#[must_use]
-pub fn rooted(pid: Pid, path: &str) -> PathBuf {
-    PathBuf::from(format!("/proc/{pid}/root{path}"))
+fn etc_malloc_conf(pid: Pid) -> Option<String> {
+    let link = foreign::read_link(pid, "/etc", "malloc.conf").ok()?;
+    Some(link.to_string_lossy().into_owned())
 }
 
 /// The process that a descriptor of another process names, by its `fdinfo`.
@@ -195,13 +243,39 @@ fn open(pid: Pid) -> Result<Proc> {
 
 fn explain(pid: Pid, error: &ProcError) -> anyhow::Error {
     match error {
+        ProcError::NotFound(_) if is_hidden(pid) => anyhow::Error::new(NotPermitted(format!(
+            "process {pid} is hidden by the option hidepid of /proc: {}",
+            privilege::why_refused(&[SYS_PTRACE])
+        ))),
         ProcError::NotFound(_) => anyhow::Error::new(NoSuchProcess(pid)),
-        ProcError::PermissionDenied(_) => anyhow::anyhow!(
-            "process {pid} may not be read: run tracer as root or give it cap_sys_ptrace"
-        ),
+        ProcError::PermissionDenied(_) => anyhow::Error::new(NotPermitted(format!(
+            "process {pid} may not be read: {}",
+            privilege::why_refused(&[SYS_PTRACE])
+        ))),
         other => anyhow::anyhow!("cannot read process {pid}: {other}"),
     }
 }
+
+/// Whether there is such a process, but not for this user.
+fn is_hidden(pid: Pid) -> bool {
+    let Ok(id) = i32::try_from(pid.0) else {
+        return false;
+    };
+    let asked = nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), None);
+    asked == Err(nix::errno::Errno::EPERM)
+}
+
+/// A process may not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotPermitted(String);
+
+impl std::fmt::Display for NotPermitted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotPermitted {}
 
 /// There is no such process (any more).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

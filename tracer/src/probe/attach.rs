@@ -97,6 +97,24 @@ pub(super) fn tasks(ebpf: &mut Ebpf, has_btf: bool) -> Result<(), ProbeError> {
         .try_for_each(|(program, tracepoint, _)| raw_tracepoint(ebpf, program, tracepoint))
 }
 
+/// Tries each raw tracepoint; `has_btf` as in [`tasks`]. What was attached stays.
+pub(super) fn each_tracepoint(
+    ebpf: &mut Ebpf,
+    has_btf: bool,
+) -> Vec<(&'static str, Option<Result<(), ProbeError>>)> {
+    let calls = CALLS.iter().map(|&(program, place)| (program, place, true));
+    let tasks = TASKS
+        .iter()
+        .map(|&(program, place, needs_btf)| (program, place, has_btf || !needs_btf));
+    calls
+        .chain(tasks)
+        .map(|(program, place, fits)| {
+            let tried = fits.then(|| raw_tracepoint(ebpf, program, place));
+            (place, tried)
+        })
+        .collect()
+}
+
 /// Attaches to system calls.
 pub(super) fn calls(ebpf: &mut Ebpf, wish: CaptureWish) -> Result<Capture, ProbeError> {
     let refusal = match wish {
@@ -105,11 +123,7 @@ pub(super) fn calls(ebpf: &mut Ebpf, wish: CaptureWish) -> Result<Capture, Probe
             Ok(absent) => return Ok(Capture::Trampolines { absent }),
             Err(error) => {
                 release_trampolines(ebpf);
-                // Programs were loaded before: what is refused is this kind, to anyone.
-                let refusal = match error {
-                    ProbeError::NotPermitted(what) => format!("it does not permit {what}"),
-                    other => other.to_string(),
-                };
+                let refusal = refusal(error);
                 if wish == CaptureWish::Trampolines {
                     return Err(ProbeError::Unsupported(format!(
                         "this kernel refuses trampolines: {refusal}; leave out --capture, or \
@@ -128,6 +142,15 @@ pub(super) fn calls(ebpf: &mut Ebpf, wish: CaptureWish) -> Result<Capture, Probe
     })
 }
 
+/// Why trampolines were refused. If that is for want of a right, others of the same right were
+/// loaded before: what is refused is this kind, to anyone.
+pub(super) fn refusal(error: ProbeError) -> String {
+    match error {
+        ProbeError::NotPermitted { what, .. } => format!("it does not permit {what}"),
+        other => other.to_string(),
+    }
+}
+
 fn raw_tracepoint(ebpf: &mut Ebpf, name: &str, tracepoint: &str) -> Result<(), ProbeError> {
     let program: &mut RawTracePoint = program(ebpf, name)?;
     program.load().map_err(|error| verifier(name, &error))?;
@@ -138,7 +161,7 @@ fn raw_tracepoint(ebpf: &mut Ebpf, name: &str, tracepoint: &str) -> Result<(), P
 }
 
 /// Attaches to the function of each call; returns the calls that have none here.
-fn trampolines(ebpf: &mut Ebpf) -> Result<Vec<Syscall>, ProbeError> {
+pub(super) fn trampolines(ebpf: &mut Ebpf) -> Result<Vec<Syscall>, ProbeError> {
     let types = Btf::from_sys_fs().map_err(|error| refused("reading the kernel's BTF", &error))?;
     let mut absent = Vec::new();
     for &call in Syscall::ALL.iter().filter(|call| call.number().is_some()) {
@@ -176,7 +199,7 @@ fn enter(ebpf: &mut Ebpf, call: &str, types: &Btf) -> Result<(), ProbeError> {
 }
 
 /// Takes back what was attached before the kernel refused.
-fn release_trampolines(ebpf: &mut Ebpf) {
+pub(super) fn release_trampolines(ebpf: &mut Ebpf) {
     for (_, program) in ebpf.programs_mut() {
         // Those that were not loaded say so.
         let _ = match program {

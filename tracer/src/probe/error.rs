@@ -4,7 +4,10 @@ use std::{error::Error, fmt, io};
 
 use aya::programs::ProgramError;
 
-use crate::host::kernel::Release;
+use crate::host::{
+    kernel::Release,
+    privilege::{self, BPF, PERFMON},
+};
 
 /// Why there are no probes.
 #[derive(Debug)]
@@ -14,7 +17,14 @@ pub enum ProbeError {
     /// The kernel is older than any that has what the probes need.
     KernelTooOld(Release),
     /// The kernel refused for lack of permission.
-    NotPermitted(String),
+    NotPermitted {
+        /// What.
+        what: String,
+        /// What is missing, and what helps.
+        why: String,
+    },
+    /// Process ids here are not those of the kernel.
+    OtherPidNamespace,
     /// The kernel lacks something, or refused for another reason.
     Unsupported(String),
 }
@@ -32,10 +42,13 @@ impl fmt::Display for ProbeError {
                  supported kernel is {}",
                 Release::OLDEST
             ),
-            Self::NotPermitted(what) => write!(
-                f,
-                "the kernel does not permit {what}: run tracer as root (`sudo tracer …`) or give \
-                 it cap_bpf, cap_perfmon and cap_sys_ptrace"
+            Self::NotPermitted { what, why } => {
+                write!(f, "the kernel does not permit {what}: {why}")
+            }
+            Self::OtherPidNamespace => f.write_str(
+                "tracer runs in a pid namespace of its own, where process ids are not those that \
+                 the kernel names processes by: run it on the host, or with the host's pid \
+                 namespace (`--pid=host`)",
             ),
             Self::Unsupported(what) => f.write_str(what),
         }
@@ -66,7 +79,10 @@ pub(super) fn refused(what: &str, error: &(dyn Error + 'static)) -> ProbeError {
         if let Some(io) = error.downcast_ref::<io::Error>()
             && io.kind() == io::ErrorKind::PermissionDenied
         {
-            return ProbeError::NotPermitted(what.to_owned());
+            return ProbeError::NotPermitted {
+                what: what.to_owned(),
+                why: privilege::why_refused(&[BPF, PERFMON]),
+            };
         }
         cause = error.source();
     }

@@ -61,6 +61,14 @@ pub fn resolve(btf: &Btf) -> Result<Layout> {
     Ok(with_files(btf, layout).unwrap_or(layout))
 }
 
+/// Resolves the way to a file's path alone.
+///
+/// # Errors
+/// A structure or member on the way is not in this kernel's BTF.
+pub fn resolve_files(btf: &Btf) -> Result<()> {
+    with_files(btf, Layout::UNKNOWN).map(drop)
+}
+
 fn with_files(btf: &Btf, layout: Layout) -> Result<Layout> {
     let offset = |structure, member| btf.offset(structure, member);
     let nested = |structure, outer, inner| {

@@ -2,7 +2,7 @@
 
 use aya::{
     Ebpf, EbpfLoader, include_bytes_aligned,
-    maps::{HashMap, MapData, PerCpuArray, RingBuf},
+    maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf},
 };
 use serde::{Deserialize, Serialize};
 use tracer_ebpf::{Layout, Target};
@@ -15,10 +15,12 @@ use super::{
     loss::{Counters, Losses},
     plan::plans,
     ring::Ring,
+    skips::Skips,
     words::Words,
 };
 use crate::{
-    host::{btf::Btf, clock, kernel::Release},
+    diagnosis::Answer,
+    host::{btf::Btf, clock, kernel::Release, survey},
     units::{Bytes, Pid},
 };
 
@@ -68,6 +70,7 @@ pub struct Probes {
     ebpf: Ebpf,
     targets: HashMap<MapData, u32, TargetValue>,
     counters: Counters,
+    skips: Skips,
     words: Option<Words>,
     follow: bool,
     capture: Capture,
@@ -98,6 +101,9 @@ impl Probes {
         if release < Release::OLDEST {
             return Err(ProbeError::KernelTooOld(release));
         }
+        if survey::pid_namespace().answer == Answer::No {
+            return Err(ProbeError::OtherPidNamespace);
+        }
         let mut availability = Availability::default();
         let layout = match kernel_layout() {
             Ok(layout) => layout,
@@ -121,12 +127,7 @@ impl Probes {
         }
         let ring_size = u32::try_from(options.ring.0)
             .map_err(|_| ProbeError::Unsupported("the ring must be smaller than 4 GiB".into()))?;
-        let mut ebpf = EbpfLoader::new()
-            .override_global("LAYOUT", layout.as_bytes(), true)
-            .override_global("PLANS", plans().as_bytes(), true)
-            .map_max_entries("EVENTS", ring_size)
-            .load(OBJECT)
-            .map_err(|error| refused("loading the probes' maps", &error))?;
+        let mut ebpf = open(layout, ring_size)?;
         let targets = take(&mut ebpf, "TARGETS", HashMap::try_from)?;
         let counters = Counters::new(take(&mut ebpf, "LOST", PerCpuArray::try_from)?);
         let ring = Ring::new(take(&mut ebpf, "EVENTS", RingBuf::try_from)?);
@@ -136,11 +137,13 @@ impl Probes {
             counters,
             words: None,
             follow: options.follow && layout.known != 0,
+            skips: Skips::default(),
             capture: Capture::default(),
             availability,
         };
         attach::tasks(&mut probes.ebpf, layout.known != 0)?;
         probes.capture = attach::calls(&mut probes.ebpf, options.capture)?;
+        probes.skips = Skips::of(&probes.ebpf);
         match Words::collect(&mut probes.ebpf) {
             Ok(words) => probes.words = Some(words),
             Err(error) => {
@@ -207,9 +210,28 @@ impl Probes {
     ///
     /// # Errors
     /// The counters cannot be read.
-    pub fn losses(&self) -> Result<Losses, ProbeError> {
+    pub fn losses(&mut self) -> Result<Losses, ProbeError> {
         let losses = self.counters.read();
-        losses.map_err(|error| refused("reading the counters of lost records", &error))
+        let losses =
+            losses.map_err(|error| refused("reading the counters of lost records", &error))?;
+        Ok(Losses {
+            skipped: self.skips.sum(),
+            ..losses
+        })
+    }
+
+    /// Whether maps can be used with the rights that this process has now.
+    #[must_use]
+    pub fn maps_work(&mut self) -> bool {
+        // No process has this id, so there is nothing to be removed, but for want of a right.
+        let removed = self.targets.remove(&0);
+        let refused = |error: &MapError| match error {
+            MapError::SyscallError(error) => {
+                error.io_error.kind() == std::io::ErrorKind::PermissionDenied
+            }
+            _ => false,
+        };
+        !removed.is_err_and(|error| refused(&error)) && self.counters.read().is_ok()
     }
 
     /// What the kernel side said since the last call.
@@ -218,14 +240,34 @@ impl Probes {
     }
 }
 
+/// Whether this build has a kernel side.
+pub(super) const fn is_built() -> bool {
+    !OBJECT.is_empty()
+}
+
+/// Makes the maps.
+pub(super) fn open(layout: Layout, ring_size: u32) -> Result<Ebpf, ProbeError> {
+    EbpfLoader::new()
+        .override_global("LAYOUT", layout.as_bytes(), true)
+        .override_global("PLANS", plans().as_bytes(), true)
+        .map_max_entries("EVENTS", ring_size)
+        .load(OBJECT)
+        .map_err(|error| refused("loading the probes' maps", &error))
+}
+
 fn kernel_layout() -> anyhow::Result<Layout> {
+    layout::resolve(&kernel_types()?)
+}
+
+/// Reads the kernel's types.
+pub(super) fn kernel_types() -> anyhow::Result<Btf> {
     use anyhow::Context as _;
     let bytes = std::fs::read(KERNEL_TYPES)
         .with_context(|| format!("this kernel has no BTF ({KERNEL_TYPES})"))?;
-    layout::resolve(&Btf::parse(&bytes)?)
+    Btf::parse(&bytes)
 }
 
-fn raise_memlock() -> nix::Result<()> {
+pub(super) fn raise_memlock() -> nix::Result<()> {
     use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
     setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY)
 }
@@ -233,7 +275,7 @@ fn raise_memlock() -> nix::Result<()> {
 fn take<T>(
     ebpf: &mut Ebpf,
     name: &str,
-    convert: impl FnOnce(aya::maps::Map) -> Result<T, aya::maps::MapError>,
+    convert: impl FnOnce(aya::maps::Map) -> Result<T, MapError>,
 ) -> Result<T, ProbeError> {
     let map = ebpf.take_map(name).ok_or_else(|| incomplete(name))?;
     convert(map).map_err(|error| refused(&format!("opening the map {name}"), &error))

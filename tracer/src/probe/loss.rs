@@ -14,6 +14,10 @@ pub struct Losses {
     pub by_cause: BTreeMap<String, u64>,
     /// By processor.
     pub by_cpu: Vec<u64>,
+    /// Runs of the programs that the kernel skipped, for any process of the machine: calls
+    /// of a traced one may be among them.
+    #[serde(default)]
+    pub skipped: u64,
 }
 
 impl Losses {
@@ -80,6 +84,7 @@ fn slots() -> impl Iterator<Item = u32> {
             loss::EXIT,
             loss::IN_FLIGHT,
             loss::TARGETS,
+            loss::SKIPPED,
         ])
         .filter(|slot| *slot < LOSS_SLOTS)
 }
@@ -91,6 +96,7 @@ fn cause(slot: u32) -> String {
         loss::EXIT => "exit".to_owned(),
         loss::IN_FLIGHT => "too many calls under way".to_owned(),
         loss::TARGETS => "too many processes".to_owned(),
+        loss::SKIPPED => "skipped by the kernel".to_owned(),
         call => Syscall::from_number(u64::from(call)).map_or_else(
             || format!("system call {call}"),
             |call| call.name().to_owned(),

@@ -10,6 +10,8 @@ mod load;
 mod loss;
 mod plan;
 mod ring;
+mod skips;
+mod trial;
 mod words;
 
 pub use attach::{Capture, CaptureWish};
@@ -17,3 +19,4 @@ pub use error::ProbeError;
 pub use load::{Availability, Calls, Options, Probes};
 pub use loss::Losses;
 pub use ring::Ring;
+pub use trial::{Trial, try_out};

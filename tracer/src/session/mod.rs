@@ -321,11 +321,13 @@ impl<'w, W: World> Session<'w, W> {
             return;
         };
         if losses.total() != self.losses.total() {
-            self.losses = losses;
             let since = self.losses_read.max(self.started);
             let spaces = self.spaces.values_mut();
             spaces.for_each(|tracked| tracked.lost_events(since));
+        } else if losses.skipped != self.losses.skipped {
+            self.spaces.values_mut().for_each(Tracked::doubt);
         }
+        self.losses = losses;
         self.losses_read = before;
         let words = self.world.words();
         self.notes.extend(

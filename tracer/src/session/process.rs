@@ -96,6 +96,7 @@ impl Process {
             is_child: true,
             target: Target {
                 pid,
+                ns_pid: None,
                 ..self.target.clone()
             },
             begun,

@@ -135,6 +135,13 @@ impl<W: World> Session<'_, W> {
                 self.losses.describe(self.undecodable)
             ));
         }
+        if self.losses.skipped > 0 {
+            notes.push(format!(
+                "the kernel skipped {} runs of the probes, of any process of the machine, because \
+                 they were preempted: maps were read anew in case calls were missed",
+                self.losses.skipped
+            ));
+        }
         notes.extend(self.world.closing_notes());
         self.ended.sort_by_key(|(order, _)| *order);
         let processes = self.ended.into_iter().map(|(_, report)| report).collect();

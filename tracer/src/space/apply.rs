@@ -3,8 +3,6 @@
 use super::{
     Space, attach,
     effect::{Doubt, Effect},
-    piece::Piece,
-    place,
 };
 use crate::{
     event::{Call, Errno, Event, EventKind, Request},
@@ -75,22 +73,17 @@ impl Space {
                 new_len,
                 flags,
             } => self.remap_failed(call, (old, new_len, flags)),
-            // The kernel unmaps what is in the way before it asks the file, which may refuse.
-            &Request::Map { len, flags, .. } if place::replaces(flags) => {
-                let start = Addr(call.args[0]);
-                self.may_have_unmapped(event, self.range(start, self.mapped_len(len, flags)))
-            }
+            Request::Map { .. } => self.unless_whole(event, self.map_failed(call, errno)),
             &Request::RemapFile { span, .. } => {
-                let span = self.range(span.start, span.len().0);
-                let is_shared = |(_, piece): (Span, &Piece)| piece.shared;
-                if self.map.at(span.start).is_some_and(is_shared) {
-                    self.may_have_unmapped(event, span)
-                } else {
-                    Effect::default()
-                }
+                self.unless_whole(event, self.remap_file_failed(span))
             }
             &Request::Attach { flags, .. } if flags & attach::SHM_REMAP != 0 => {
-                self.may_have_unmapped(event, self.range(Addr(call.args[1]), 1))
+                let span = self.range(Addr(call.args[1]), 1);
+                let effect = Effect {
+                    doubt: Some(Doubt::PartialFailure(span)),
+                    ..Effect::default()
+                };
+                self.unless_whole(event, effect)
             }
             // `madvise_walk_vmas` goes on behind a hole and tells of it at the end.
             Request::Advise {
@@ -113,15 +106,13 @@ impl Space {
         }
     }
 
-    /// A call that failed and may have unmapped a range before that. If no other call was
-    /// under way, VmSize tells.
-    fn may_have_unmapped(&self, event: &Event, span: Span) -> Effect {
+    /// The effect of a call that failed and may have unmapped a range before that. If no other
+    /// call was under way, VmSize tells whether it has.
+    fn unless_whole(&self, event: &Event, effect: Effect) -> Effect {
         let figures = event.kernel.filter(|_| event.quiet && !self.shared);
-        let is_whole = figures.is_some_and(|figures| figures.vm_size == self.vm_size());
-        let is_there = self.map.overlapping(span).next().is_some();
-        Effect {
-            doubt: (is_there && !is_whole).then_some(Doubt::PartialFailure(span)),
-            ..Effect::default()
+        match figures {
+            Some(figures) if figures.vm_size == self.vm_size() => Effect::default(),
+            _ => effect,
         }
     }
 }

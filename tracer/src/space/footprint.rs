@@ -171,9 +171,10 @@ impl Space {
 
     /// A segment's own bytes: what was mapped into its holes stays.
     fn detach_acts(&self, addr: Addr, event: &Event) -> SmallVec<[(Span, Act); 2]> {
-        let Some((segment, first)) = self.segment(addr, event.entered) else {
+        let Some((start, first)) = self.segment(addr, event.entered) else {
             return smallvec![(self.range(addr, 1), Act::Take { whole: false })];
         };
+        let (segment, _) = self.extent(start, &first);
         let pieces = self.map.overlapping(segment);
         let pieces = pieces.filter(|(_, piece)| piece.backing == first.backing);
         pieces

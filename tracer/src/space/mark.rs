@@ -3,7 +3,7 @@
 use super::{
     Space,
     apply::effect_on,
-    effect::Effect,
+    effect::{Doubt, Effect},
     piece::{Backing, Piece},
 };
 use crate::{
@@ -68,6 +68,21 @@ impl Space {
             }
         });
         effect_on(span, covered)
+    }
+}
+
+impl Space {
+    /// Mapping anew begins with unmapping, which a failure does not undo: System V segments that
+    /// were removed cannot be mapped again.
+    pub(super) fn remap_file_failed(&self, span: Span) -> Effect {
+        let span = self.range(span.start, self.page.down(span.len().0));
+        let is_shared = self.map.at(span.start).is_some_and(|(_, piece)| {
+            piece.shared && matches!(piece.backing, Backing::File { .. })
+        });
+        Effect {
+            doubt: is_shared.then_some(Doubt::PartialFailure(span)),
+            ..Effect::default()
+        }
     }
 }
 

@@ -3,12 +3,12 @@
 use super::{
     Space,
     edit::Over,
-    effect::Effect,
+    effect::{Doubt, Effect},
     piece::{Backing, Content, Piece, Prot, Traits},
 };
 use crate::{
-    event::{Call, Event, Request},
-    units::{Nanos, Span},
+    event::{Call, Errno, Event, Request},
+    units::{Addr, Nanos, Span},
 };
 
 // include/uapi/linux/mman.h, include/uapi/asm-generic/mman-common.h and mman.h
@@ -80,6 +80,25 @@ impl Space {
         }
         Effect {
             concerned: span.len(),
+            ..Effect::default()
+        }
+    }
+
+    /// `MAP_FIXED` unmaps what is in its way. If the file then refuses to be mapped, or memory
+    /// runs out, there is a gap.
+    pub(super) fn map_failed(&self, call: &Call, errno: Errno) -> Effect {
+        let Request::Map { len, flags, fd, .. } = call.request else {
+            return Effect::default();
+        };
+        let start = call.args[0];
+        let span = self.range(Addr(start), len);
+        let is_checked = flags & (FIXED | FIXED_NOREPLACE) == FIXED
+            && self.page.down(start | call.args[5]) == start | call.args[5]
+            && !matches!(errno, Errno::EBADF | Errno::EACCES)
+            && (fd.is_some() || errno == Errno::ENOMEM);
+        let is_there = self.map.overlapping(span).next().is_some();
+        Effect {
+            doubt: (is_checked && is_there).then_some(Doubt::PartialFailure(span)),
             ..Effect::default()
         }
     }

@@ -35,6 +35,13 @@ impl Space {
         true
     }
 
+    /// Whether calls mapped stacks, which grow without a call like the main one: then the
+    /// kernel's figures do not tell which of them grew.
+    #[must_use]
+    pub const fn maps_stacks(&self) -> bool {
+        self.maps_stacks
+    }
+
     /// Stacks that reach further down in the kernel's map grew.
     pub fn grow_stacks_to(&mut self, vmas: &[Vma], at: Nanos) {
         let grown = |(span, piece): (Span, &Piece)| {

@@ -274,7 +274,9 @@ impl Tracked {
             return false;
         }
         let growth = reading.vm_size - self.space.vm_size();
-        if growth > Bytes(0) && self.reconciler.stack_grew(reading.stack, growth) {
+        let may_be_stacks = self.space.maps_stacks();
+        if growth > Bytes(0) && (self.reconciler.stack_grew(reading.stack, growth) || may_be_stacks)
+        {
             self.space.grow_stacks_to(&reading.vmas, reading.ended);
         }
         let differences = self.space.compare(&reading.vmas);
@@ -420,11 +422,12 @@ impl Tracked {
         else {
             return;
         };
-        let stacks = || self.space.stacks();
-        match self
-            .reconciler
-            .judge(&figures, (self.space.vm_size(), stacks), event)
-        {
+        let vm_size = self.space.vm_size();
+        if figures.vm_size > vm_size && self.space.maps_stacks() {
+            self.resync();
+            return;
+        }
+        match self.reconciler.judge(&figures, vm_size, event) {
             Judgement::Suspect => {}
             Judgement::Agrees => self.exact_from(event.exited),
             Judgement::StackGrew(by) if self.space.grow_stack(by, event.exited) => {

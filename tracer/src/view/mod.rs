@@ -4,6 +4,7 @@
 //! whether it may have colours. Nothing here computes what a report does not say.
 
 mod clean;
+pub mod doctor;
 pub mod events;
 pub mod flags;
 pub mod json;

@@ -85,6 +85,7 @@ pub fn process() -> ProcessReport {
         unobserved: Vec::new(),
         target: Target {
             pid: Pid(4242),
+            ns_pid: None,
             comm: "test_virt".into(),
             exe: "/home/u/test_virt".into(),
             cmdline: vec!["./test_virt".into(), "8".into()],

@@ -17,7 +17,7 @@ use super::{Calls, ElfFacts, Losses, Memory, Outcome, Subject, Turn, World};
 use crate::{
     attribute::evidence::{HeapWalk, Resident, Settings},
     event::PidFd,
-    host::{clock, elf, heap_walk, kernel, launch, maps, process as host},
+    host::{clock, elf, heap_walk, kernel, launch, maps, privilege, process as host},
     probe::{self, CaptureWish, Probes, Ring},
     report::Target,
     space::{reading::Reading, vma::Vma},
@@ -41,6 +41,8 @@ pub struct Wishes {
     pub ring: Bytes,
     /// How calls are captured.
     pub capture: CaptureWish,
+    /// Whether a file is to be put into the folder of another user at the end.
+    pub elsewhere: bool,
 }
 
 /// This host with its probes attached. The kernel takes seconds to detach them when this is
@@ -51,6 +53,9 @@ pub struct Live {
     probes: Probes,
     ring: Ring,
     clockwork: Clockwork,
+    rights: Rights,
+    /// Whose map may not be read.
+    refused: BTreeSet<Pid>,
     // Last: what the fields above registered with it goes before it.
     runtime: Runtime,
     command: Command,
@@ -73,6 +78,14 @@ enum Command {
     Held(launch::Held),
     Loaded(launch::Loaded),
     Running(Child),
+}
+
+/// How far rights were given up.
+enum Rights {
+    /// Not yet: there is more to attach.
+    All { elsewhere: bool },
+    /// All that is not needed any more, or what went wrong with it.
+    Few(Option<String>),
 }
 
 impl Live {
@@ -107,9 +120,25 @@ impl Live {
             probes,
             ring,
             clockwork,
+            rights: Rights::All {
+                elsewhere: wishes.elsewhere,
+            },
+            refused: BTreeSet::new(),
             runtime,
             command: Command::None,
         })
+    }
+
+    /// Whoever is to be observed is, and a command runs with the rights it was given: from here
+    /// on little is needed. This is the only thread: that of the command's start has ended.
+    fn give_up_rights(&mut self) {
+        if let Rights::All { elsewhere } = self.rights {
+            let given_up = privilege::confine(elsewhere, || self.probes.maps_work());
+            let failure = given_up.err().map(|error| {
+                format!("tracer kept rights that it did not need any more: {error:#}")
+            });
+            self.rights = Rights::Few(failure);
+        }
     }
 
     fn words_of_command(&self) -> &[OsString] {
@@ -118,6 +147,15 @@ impl Live {
             Subject::Running(_) => &[],
         }
     }
+}
+
+/// Whether something failed for want of a right.
+fn is_refusal(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain();
+    causes.any(|cause| {
+        let error = cause.downcast_ref::<io::Error>();
+        error.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    })
 }
 
 impl Clockwork {
@@ -178,6 +216,7 @@ impl World for Live {
     }
 
     fn wait(&mut self, listening: bool) -> Turn {
+        self.give_up_rights();
         // Reaped here so that no zombie keeps its id; the events tell when it is over.
         if let Command::Running(child) = &mut self.command {
             let _ = child.try_wait();
@@ -193,7 +232,19 @@ impl World for Live {
     }
 
     fn closing_notes(&mut self) -> Vec<String> {
-        Vec::new()
+        let failure = match &self.rights {
+            Rights::Few(failure) => failure.clone(),
+            Rights::All { .. } => None,
+        };
+        let refused = (!self.refused.is_empty()).then(|| {
+            let pids: Vec<_> = self.refused.iter().map(Pid::to_string).collect();
+            format!(
+                "the map of process {} may not be read, as after it changed its user: {}",
+                pids.join(", "),
+                privilege::why_refused(&[privilege::SYS_PTRACE])
+            )
+        });
+        failure.into_iter().chain(refused).collect()
     }
 
     fn now(&mut self) -> Nanos {
@@ -258,7 +309,11 @@ impl World for Live {
     }
 
     fn reading(&mut self, pid: Pid) -> Result<Reading> {
-        host::reading(pid)
+        let reading = host::reading(pid);
+        if reading.as_ref().is_err_and(is_refusal) {
+            self.refused.insert(pid);
+        }
+        reading
     }
 
     fn maps(&mut self, pid: Pid) -> Result<Vec<Vma>> {

@@ -9,7 +9,7 @@ use super::plan::Plan;
 use super::versions::OLDEST_RUSTC;
 
 /// Folders that root's path has too, so that elevated tests find the same programs.
-const PROGRAM_FOLDERS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
+const PROGRAM_FOLDERS: [&str; 5] = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"];
 
 /// One thing that can be missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +67,7 @@ const BUILD_PROGRAMS: [(&str, Need); 2] = [
         need("make", &["make"], "builds the jemalloc inside the workload"),
     ),
 ];
-const TEST_PROGRAMS: [(&str, Need); 4] = [
+const TEST_PROGRAMS: [(&str, Need); 5] = [
     (
         "gcc",
         need("gcc", &["gcc"], "compiles C programs that tests trace"),
@@ -78,6 +78,14 @@ const TEST_PROGRAMS: [(&str, Need); 4] = [
             "strace",
             &["strace"],
             "a second witness of the calls in tests",
+        ),
+    ),
+    (
+        "setcap",
+        need(
+            "setcap",
+            &["libcap2-bin"],
+            "gives a tracer in tests some rights of root and no others",
         ),
     ),
     (

@@ -12,6 +12,7 @@ pub const PURE: &[&str] = &[
     "space",
     "attribute",
     "report",
+    "diagnosis",
     "track",
     "view",
     "session",

@@ -16,8 +16,9 @@ use crate::test::live;
 use crate::workspace::Workspace;
 
 /// Programs that tests run, where this system has them; tests that miss one say that they skip.
-const PROGRAMS: [&str; 11] = [
-    "sh", "true", "sleep", "env", "cat", "ls", "head", "touch", "setpriv", "strace", "python3",
+const PROGRAMS: [&str; 13] = [
+    "sh", "true", "sleep", "env", "cat", "ls", "head", "touch", "setpriv", "setcap", "unshare",
+    "strace", "python3",
 ];
 /// Libraries that tests preload, likewise.
 const PRELOADED: [&str; 3] = [

@@ -296,6 +296,27 @@ fn shared_memory_is_as_long_as_the_size_grew() {
     assert!(space.apply(&detach(13, A)).doubt.is_some());
 }
 
+/// The kernel takes a whole mapping at the address, and of the others those within the size.
+#[test]
+fn how_much_of_a_lengthened_segment_is_detached_is_in_doubt() {
+    let request = Request::Attach {
+        id: 1,
+        flags: 0,
+        grown: Some(Bytes(0x3000)),
+    };
+    let mut space = space();
+    space.apply(&call(1, Syscall::Shmat, request, Ok(A)));
+    let longer = Request::Remap {
+        old: span(A + 0x1000, 0x2000),
+        new_len: 0x5000,
+        flags: 0,
+    };
+    space.apply(&call(3, Syscall::Mremap, longer, Ok(A + 0x1000)));
+    let detach = call(5, Syscall::Shmdt, Request::Detach(Addr(A)), Ok(0));
+    let doubt = Some(Doubt::UnknownRange(span(A, 0x6000)));
+    assert_eq!(space.apply(&detach).doubt, doubt);
+}
+
 #[test]
 fn a_ring_comes_and_goes() {
     let mut space = space();
@@ -392,6 +413,43 @@ fn other_pages_of_the_file_in_place() {
     space.apply(&call(3, Syscall::RemapFilePages, request, Ok(0)));
     let offsets: Vec<_> = space.to_vmas().iter().map(|vma| vma.offset).collect();
     assert_eq!(offsets, [0, 0x3000, 0x2000]);
+}
+
+/// What was in the way is gone before it is known whether the file can be mapped.
+#[test]
+fn mapping_over_something_may_fail_and_leave_a_gap() {
+    let mut space = space();
+    space.apply(&mmap(1, A, 0x2000, RW, 0x21));
+    let mut doubt = |request: &Request, errno| {
+        let syscall = match request {
+            Request::Map { .. } => Syscall::Mmap,
+            _ => Syscall::RemapFilePages,
+        };
+        let mut event = call(3, syscall, request.clone(), Err(errno));
+        if let EventKind::Call(call) = &mut event.kind {
+            call.args[0] = A;
+        }
+        space.apply(&event).doubt
+    };
+    let gap = Some(Doubt::PartialFailure(span(A, 0x1000)));
+    let again = Request::RemapFile {
+        span: span(A, 0x1000),
+        offset: 0,
+    };
+    assert_eq!(doubt(&again, 22), gap);
+    let over = |fd, flags| Request::Map {
+        len: 0x1000,
+        prot: RW,
+        flags,
+        fd,
+        offset: 0,
+        file: None,
+    };
+    assert_eq!(doubt(&over(Some(3), 2 | FIXED), 19), gap);
+    assert_eq!(doubt(&over(None, PRIVATE | FIXED), 12), gap);
+    // Refused before anything was done.
+    assert_eq!(doubt(&over(Some(3), 2 | FIXED), 9), None);
+    assert_eq!(doubt(&over(None, PRIVATE), 12), None);
 }
 
 #[test]

@@ -64,8 +64,11 @@ fn target(page: &mut Page, process: &ProcessReport) {
         Ending::Exited => "until it ended",
     };
     let observed = number::lasting(process.observed);
+    let inside = target
+        .ns_pid
+        .map_or_else(String::new, |inner| format!("; {inner} in its namespace"));
     let who = format!(
-        "process {} ({}), observed for {observed}, {ending}",
+        "process {} ({}{inside}), observed for {observed}, {ending}",
         target.pid, target.comm
     );
     page.paragraph("Target   ", &who);

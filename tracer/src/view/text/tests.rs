@@ -125,3 +125,12 @@ fn hostile(report: &mut Report) {
     explanation.growth[0].mapped = Bytes(u64::MAX);
     explanation.verdict.summary = HOSTILE.into();
 }
+
+#[test]
+fn a_process_in_a_container_has_both_its_ids() {
+    let mut report = sample::report();
+    report.processes[0].target.ns_pid = Some(crate::units::Pid(7));
+    let text = render(&report, Style::default(), Detail::Summary);
+    let who = "process 4242 (test_virt; 7 in its namespace), observed";
+    assert!(text.contains(who), "{text}");
+}

@@ -61,6 +61,11 @@ impl Account {
         u32::try_from(self.number("/target/pid")).expect("a process id")
     }
 
+    /// Its id in its own pid namespace, if that is another one.
+    pub fn ns_pid(&self) -> Option<u64> {
+        self.0.pointer("/target/ns_pid").map(number)
+    }
+
     pub fn verdict(&self) -> &str {
         self.text("/verdict/code")
     }
