@@ -25,7 +25,7 @@ use process::{Process, SpaceId};
 use crate::{
     event::{Event, EventKind, Fork, PidFd, Request, decode},
     report::{Ending, ProcessReport},
-    space::piece::Provenance,
+    space::{piece::Provenance, reading::Reading},
     track::Tracked,
     units::{Bytes, Nanos, PageSize, Pid},
     world::{Losses, World},
@@ -65,6 +65,8 @@ pub struct Session<'w, W> {
     uncounted: usize,
     /// The latest moment that an event told of.
     heard: Nanos,
+    /// Waiting events from here on are needed by a reading.
+    needed_from: Nanos,
     /// The last process that was looked at in the rounds that sample.
     looked_at: Pid,
     notes: Vec<String>,
@@ -92,6 +94,7 @@ impl<'w, W: World> Session<'w, W> {
             handled: 0,
             uncounted: 0,
             heard: Nanos(0),
+            needed_from: Nanos(u64::MAX),
             looked_at: Pid(0),
             elf: facts::ElfCache::default(),
             checks: checks::Checks::default(),
@@ -161,20 +164,32 @@ impl<'w, W: World> Session<'w, W> {
         drained >= EVENTS_PER_TURN
     }
 
-    /// Handles all events of calls that were left before `until`. Processes that make calls
-    /// faster than they are handled would keep it busy for ever otherwise.
-    fn catch_up(&mut self, until: Nanos, show: &mut dyn FnMut(&Event)) {
+    /// Handles all events of calls that were left before a reading ended; returns whether there
+    /// are many more. Processes that make calls faster than they are handled would keep it busy
+    /// for ever otherwise.
+    fn catch_up(&mut self, reading: &Reading, show: &mut dyn FnMut(&Event)) -> bool {
+        self.needed_from = reading.begun;
+        let mut behind = true;
         for _ in 0..MOST_DRAINS {
-            if !self.drain(show) || self.heard.since(until) > LATE {
-                return;
+            behind = self.drain(show);
+            if !behind || self.heard.since(reading.ended) > LATE {
+                break;
             }
         }
+        self.needed_from = Nanos(u64::MAX);
+        behind
     }
 
+    /// Lets go of waiting events if they are too many: first of those that the reading which is
+    /// being taken does not need.
     fn bound_waiting(&mut self) {
-        let waiting: usize = self.spaces.values().map(Tracked::waiting).sum();
-        if waiting > MOST_WAITING {
-            self.spaces.values_mut().for_each(Tracked::shed);
+        for before in [self.needed_from, Nanos(u64::MAX)] {
+            let waiting: usize = self.spaces.values().map(Tracked::waiting).sum();
+            if waiting <= MOST_WAITING {
+                return;
+            }
+            let spaces = self.spaces.values_mut();
+            spaces.for_each(|tracked| tracked.shed(before));
         }
     }
 

@@ -41,7 +41,8 @@ impl<W: World> Session<'_, W> {
             let Ok(reading) = self.read(pid) else {
                 return;
             };
-            self.catch_up(reading.ended, show);
+            // Then no later try would find it at rest, and each costs as much as this one.
+            let behind = self.catch_up(&reading, show);
             let space = self.space_of(pid);
             if space != before {
                 // It executed another program meanwhile: this is the old one's map, or some
@@ -55,7 +56,7 @@ impl<W: World> Session<'_, W> {
             if let Some(process) = self.processes.get_mut(&pid) {
                 process.note_first_reading(&reading);
             }
-            if tracked.offer(&reading, attempt == TRIES) != Accepted::Disturbed {
+            if tracked.offer(&reading, attempt == TRIES || behind) != Accepted::Disturbed {
                 return;
             }
         }
@@ -89,7 +90,8 @@ impl<W: World> Session<'_, W> {
         for attempt in 1..=TRIES {
             let before = self.space_of(pid)?;
             let reading = self.read(pid).ok()?;
-            self.catch_up(reading.ended, show);
+            // Then no later try would find it at rest, and each costs as much as this one.
+            let behind = self.catch_up(&reading, show);
             let space = self.space_of(pid)?;
             if space != before {
                 continue;
@@ -97,13 +99,13 @@ impl<W: World> Session<'_, W> {
             let decided = self
                 .spaces
                 .get_mut(&space)?
-                .verify(&reading, attempt == TRIES);
+                .verify(&reading, attempt == TRIES || behind);
             last = Some(Verified {
                 names_memory: reading.vmas.iter().any(|vma| vma.name.starts_with("[anon")),
                 kernel_vm_size: reading.vm_size,
                 decided,
             });
-            if decided {
+            if decided || behind {
                 break;
             }
         }

@@ -34,7 +34,8 @@ use crate::{
 };
 
 /// Events kept until a reading is accepted; if there are more, they are let go of, and counted.
-const MOST_PENDING: usize = 1 << 18;
+/// The session's bound over all address spaces is lower.
+const MOST_PENDING: usize = 1 << 19;
 
 /// How many times as long as the last reading took the next one waits.
 const PAUSE_PER_READING: u64 = 8;
@@ -163,7 +164,7 @@ impl Tracked {
         self.counts.received += 1;
         self.note_figures(&event);
         if self.waiting() >= MOST_PENDING {
-            self.shed();
+            self.shed(Nanos(u64::MAX));
         }
         match &mut self.phase {
             Phase::Unread { pending, .. } => pending.push(event),
@@ -180,19 +181,22 @@ impl Tracked {
         }
     }
 
-    /// Lets go of the events that wait for a reading. The model needs none from before it, but
-    /// what they tell of calls and their sites is lost.
-    pub fn shed(&mut self) {
+    /// Lets go of the events that wait for a reading and are from `before` a moment. The model
+    /// needs none from before the reading, but what they tell of calls and their sites is lost.
+    pub fn shed(&mut self, before: Nanos) {
         let Phase::Unread { pending, .. } = &mut self.phase else {
             return;
         };
-        let dropped = std::mem::take(pending);
-        if let Some(first) = dropped.iter().map(|event| event.exited).min() {
+        let (dropped, kept): (Vec<_>, Vec<_>) = std::mem::take(pending)
+            .into_iter()
+            .partition(|event| event.exited < before);
+        *pending = kept;
+        let exits = || dropped.iter().map(|event| event.exited);
+        if let (Some(first), Some(last)) = (exits().min(), exits().max()) {
             self.gaps.begin(first);
+            self.dropped_until = self.dropped_until.max(last);
+            self.dropped += dropped.len() as u64;
         }
-        let last = dropped.iter().map(|event| event.exited).max();
-        self.dropped_until = self.dropped_until.max(last.unwrap_or_default());
-        self.dropped += dropped.len() as u64;
     }
 
     /// Whether the kernel's map is to be read.
