@@ -64,7 +64,7 @@ impl<W: World> Session<'_, W> {
     fn compare_whole(&mut self, pid: Pid, show: &mut dyn FnMut(&Event)) -> Option<bool> {
         let before = self.space_of(pid)?;
         let reading = self.read(pid).ok()?;
-        while self.drain(show) {}
+        self.catch_up(reading.ended, show);
         let space = self.space_of(pid)?;
         if space != before {
             return None;

@@ -15,7 +15,10 @@ mod run;
 
 pub use run::{Audience, Silence, run};
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Bound,
+};
 
 use process::{Process, SpaceId};
 
@@ -30,6 +33,14 @@ use crate::{
 
 /// Events handled before signals and timers get a turn.
 const EVENTS_PER_TURN: usize = 1 << 16;
+/// Drains in a row after which a turn goes on: as many records as the largest ring holds.
+const MOST_DRAINS: usize = 128;
+/// How much later than others of the same moment a record may come.
+const LATE: u64 = 50_000_000;
+/// Events that wait for readings of all maps together; if there are more, all are let go of.
+const MOST_WAITING: usize = 1 << 18;
+/// Processes looked at in one turn. That many cost about a tenth of a processor.
+const LOOKED_AT: usize = 256;
 /// Children whose reports are kept after their end; of more only the number.
 const MOST_ENDED: usize = 1000;
 
@@ -48,6 +59,12 @@ pub struct Session<'w, W> {
     losses: Losses,
     undecodable: u64,
     handled: u64,
+    /// Those handled since the waiting ones were counted.
+    uncounted: usize,
+    /// The latest moment that an event told of.
+    heard: Nanos,
+    /// The last process that was looked at in the rounds that sample.
+    looked_at: Pid,
     notes: Vec<String>,
     elf: facts::ElfCache,
     checks: checks::Checks,
@@ -71,6 +88,9 @@ impl<'w, W: World> Session<'w, W> {
             losses: Losses::default(),
             undecodable: 0,
             handled: 0,
+            uncounted: 0,
+            heard: Nanos(0),
+            looked_at: Pid(0),
             elf: facts::ElfCache::default(),
             checks: checks::Checks::default(),
             losses_read: Nanos(0),
@@ -123,10 +143,33 @@ impl<'w, W: World> Session<'w, W> {
             }
         });
         self.handled += events.len() as u64;
+        self.uncounted += events.len();
         for event in events {
+            self.heard = self.heard.max(event.exited);
             self.handle(event, show);
         }
+        if self.uncounted >= EVENTS_PER_TURN {
+            self.uncounted = 0;
+            self.bound_waiting();
+        }
         drained >= EVENTS_PER_TURN
+    }
+
+    /// Handles all events of calls that were left before `until`. Processes that make calls
+    /// faster than they are handled would keep it busy for ever otherwise.
+    fn catch_up(&mut self, until: Nanos, show: &mut dyn FnMut(&Event)) {
+        for _ in 0..MOST_DRAINS {
+            if !self.drain(show) || self.heard.since(until) > LATE {
+                return;
+            }
+        }
+    }
+
+    fn bound_waiting(&mut self) {
+        let waiting: usize = self.spaces.values().map(Tracked::waiting).sum();
+        if waiting > MOST_WAITING {
+            self.spaces.values_mut().for_each(Tracked::shed);
+        }
     }
 
     fn handle(&mut self, event: Event, show: &mut dyn FnMut(&Event)) {
@@ -298,25 +341,25 @@ impl<'w, W: World> Session<'w, W> {
         self.losses.total() + self.undecodable
     }
 
-    /// RSS of living processes, which no event may tell of for long.
-    fn sample_rss(&mut self) {
+    /// Looks at processes of which no event may tell for long: at their RSS, and whether they
+    /// are still there. Of many only some at a time.
+    fn sample(&mut self) {
+        let round = self.next_round();
         let now = self.world.now();
-        for process in self
-            .processes
-            .values_mut()
-            .filter(|process| !process.awaits_exec)
-        {
-            if let Ok(memory) = self.world.memory(process.pid)
+        for pid in &round {
+            if let Some(process) = self.processes.get(pid)
+                && !process.awaits_exec
+                && let Ok(memory) = self.world.memory(*pid)
                 && let Some(tracked) = self.spaces.get_mut(&process.space)
             {
                 tracked.note_rss(memory.rss, Some(memory.rss_anon), now);
             }
         }
+        self.reap(round);
     }
 
     /// Processes that ended without an event of theirs (it was lost, or there is no BTF).
-    fn reap(&mut self) {
-        let mut gone: Vec<Pid> = self.processes.keys().copied().collect();
+    fn reap(&mut self, mut gone: Vec<Pid>) {
         gone.retain(|pid| !self.world.is_alive(*pid));
         for pid in gone {
             if let Some(process) = self.processes.get_mut(&pid)
@@ -325,6 +368,18 @@ impl<'w, W: World> Session<'w, W> {
                 self.finish(pid, Ending::Exited);
             }
         }
+    }
+
+    /// All processes if they are few, else those whose turn it is.
+    fn next_round(&mut self) -> Vec<Pid> {
+        if self.processes.len() <= LOOKED_AT {
+            return self.processes.keys().copied().collect();
+        }
+        let behind = (Bound::Excluded(self.looked_at), Bound::Unbounded);
+        let round = self.processes.range(behind).chain(&self.processes);
+        let round: Vec<Pid> = round.map(|(pid, _)| *pid).take(LOOKED_AT).collect();
+        self.looked_at = round.last().copied().unwrap_or_default();
+        round
     }
 
     fn note_once(&mut self, note: &str) {

@@ -41,7 +41,7 @@ impl<W: World> Session<'_, W> {
             let Ok(reading) = self.read(pid) else {
                 return;
             };
-            while self.drain(show) {}
+            self.catch_up(reading.ended, show);
             let space = self.space_of(pid);
             if space != before {
                 // It executed another program meanwhile: this is the old one's map, or some
@@ -89,7 +89,7 @@ impl<W: World> Session<'_, W> {
         for attempt in 1..=TRIES {
             let before = self.space_of(pid)?;
             let reading = self.read(pid).ok()?;
-            while self.drain(show) {}
+            self.catch_up(reading.ended, show);
             let space = self.space_of(pid)?;
             if space != before {
                 continue;

@@ -13,6 +13,8 @@ use crate::{
 
 /// Turns between two looks at RSS, losses and processes that are gone.
 const TURNS_PER_SAMPLE: u32 = 5;
+/// Drains in a row after which signals and timers get a turn.
+const DRAINS_PER_TURN: usize = 8;
 /// Turns between two status lines.
 const TURNS_PER_STATUS: u32 = 12;
 
@@ -77,7 +79,10 @@ pub fn run(world: &mut impl World, audience: &mut dyn Audience) -> Result<Report
             break;
         }
         let mut show = |event: &Event| audience.event(event, started);
-        while session.drain(&mut show) {
+        for _ in 0..DRAINS_PER_TURN {
+            if !session.drain(&mut show) {
+                break;
+            }
             session.check_losses();
         }
         session.read_where_wanted(&mut show);
@@ -86,8 +91,7 @@ pub fn run(world: &mut impl World, audience: &mut dyn Audience) -> Result<Report
             turn = turn.wrapping_add(1);
             if turn.is_multiple_of(TURNS_PER_SAMPLE) {
                 session.check_losses();
-                session.sample_rss();
-                session.reap();
+                session.sample();
             }
             if turn.is_multiple_of(TURNS_PER_STATUS) {
                 audience.status(&status(&mut session, &mut rate));
@@ -107,7 +111,12 @@ pub fn run(world: &mut impl World, audience: &mut dyn Audience) -> Result<Report
 impl<W: World> Session<'_, W> {
     /// Ends the observation of all processes.
     fn conclude(mut self) -> Report {
-        while self.drain(&mut |_| {}) {}
+        // What is left comes with the last readings.
+        for _ in 0..DRAINS_PER_TURN {
+            if !self.drain(&mut |_| {}) {
+                break;
+            }
+        }
         self.check_losses();
         let living: Vec<Pid> = self.processes.keys().copied().collect();
         for pid in living {
@@ -144,7 +153,7 @@ impl<W: World> Session<'_, W> {
         let pid = self.world.hold().map_err(Outcome::NoTarget)?;
         self.attach_held(pid).map_err(Outcome::Failed)?;
         self.world.load().map_err(Outcome::NoTarget)?;
-        while self.drain(show) {}
+        self.drain(show);
         self.read_where_wanted(show);
         self.world.resume().map_err(Outcome::NoTarget)
     }

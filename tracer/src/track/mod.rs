@@ -33,7 +33,7 @@ use crate::{
     units::{Bytes, Nanos, PageSize},
 };
 
-/// Events kept until a reading is accepted; more are dropped, and counted.
+/// Events kept until a reading is accepted; if there are more, they are let go of, and counted.
 const MOST_PENDING: usize = 1 << 18;
 
 /// How many times as long as the last reading took the next one waits.
@@ -68,6 +68,8 @@ pub struct Tracked {
     settled: Nanos,
     never_read: bool,
     dropped: u64,
+    /// The last event that was dropped: a reading from before it cannot be brought up to date.
+    dropped_until: Nanos,
     gaps: Gaps,
     /// Since when the model is known to equal the kernel's, but for gaps and doubts.
     exact_since: Option<Nanos>,
@@ -149,6 +151,7 @@ impl Tracked {
             settled: Nanos(0),
             never_read: false,
             dropped: 0,
+            dropped_until: Nanos(0),
             gaps: Gaps::default(),
             exact_since: None,
             not_before: Nanos(0),
@@ -159,14 +162,37 @@ impl Tracked {
     pub fn take(&mut self, event: Event) {
         self.counts.received += 1;
         self.note_figures(&event);
+        if self.waiting() >= MOST_PENDING {
+            self.shed();
+        }
         match &mut self.phase {
-            Phase::Unread { pending, .. } if pending.len() < MOST_PENDING => pending.push(event),
-            Phase::Unread { .. } => {
-                self.dropped += 1;
-                self.gaps.begin(event.exited);
-            }
+            Phase::Unread { pending, .. } => pending.push(event),
             Phase::Live => self.follow(&event),
         }
+    }
+
+    /// How many events wait for a reading.
+    #[must_use]
+    pub const fn waiting(&self) -> usize {
+        match &self.phase {
+            Phase::Unread { pending, .. } => pending.len(),
+            Phase::Live => 0,
+        }
+    }
+
+    /// Lets go of the events that wait for a reading. The model needs none from before it, but
+    /// what they tell of calls and their sites is lost.
+    pub fn shed(&mut self) {
+        let Phase::Unread { pending, .. } = &mut self.phase else {
+            return;
+        };
+        let dropped = std::mem::take(pending);
+        if let Some(first) = dropped.iter().map(|event| event.exited).min() {
+            self.gaps.begin(first);
+        }
+        let last = dropped.iter().map(|event| event.exited).max();
+        self.dropped_until = self.dropped_until.max(last.unwrap_or_default());
+        self.dropped += dropped.len() as u64;
     }
 
     /// Whether the kernel's map is to be read.
@@ -183,11 +209,15 @@ impl Tracked {
     }
 
     /// Offers a reading, after all events up to its end were taken. Calls that were under
-    /// way meanwhile are a reason to refuse it, unless `insist`.
+    /// way meanwhile are a reason to refuse it, unless `insist`. One during which events were
+    /// dropped is refused always.
     pub fn offer(&mut self, reading: &Reading, insist: bool) -> Accepted {
         let Phase::Unread { how, pending } = &mut self.phase else {
             return Accepted::NotNeeded;
         };
+        if self.dropped > 0 && self.dropped_until >= reading.begun {
+            return Accepted::Disturbed;
+        }
         let quiet = reading.is_quiet(pending);
         if !quiet && !insist {
             return Accepted::Disturbed;

@@ -133,6 +133,28 @@ fn a_peak_before_the_first_reading_is_known_from_the_kernels_figures() {
 }
 
 #[test]
+fn events_from_before_a_reading_can_be_dropped() {
+    let mut tracked = Tracked::unread(PAGE, Provenance::PreExisting);
+    for at in 0..MOST_PENDING as u64 {
+        tracked.take(map(at, None, 0x10000, 1));
+    }
+    let last = MOST_PENDING as u64;
+    tracked.take(unmap(last + 20, None, 0x10000, 1));
+    assert_eq!(tracked.waiting(), 1);
+    assert_eq!(tracked.dropped(), last);
+    let vmas = || vec![line(0x10000, 1, ""), line(0x20000, 3, "")];
+    let too_early = reading(last, last + 10, vmas());
+    assert_eq!(tracked.offer(&too_early, true), Accepted::Disturbed);
+    let later = reading(last + 1, last + 10, vmas());
+    assert_eq!(tracked.offer(&later, true), Accepted::Exact);
+    assert_eq!(pages(&tracked), 3, "what came after it was kept");
+    assert_eq!(
+        tracked.gaps(Nanos(last + 30)),
+        [(Nanos(1), Nanos(last + 1))]
+    );
+}
+
+#[test]
 fn a_quiet_reading_is_taken_at_once() {
     let mut tracked = Tracked::unread(PAGE, Provenance::PreExisting);
     tracked.take(map(40, None, 0x30000, 8));

@@ -3,9 +3,11 @@
 //!
 //! Each prints a line a round for ever.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use crate::harness::{Folder, Stopped, Target, Tracer, command, installed, skip};
+use crate::harness::{
+    Family, Folder, Lines, Stopped, Target, Tracer, command, fact, installed, skip,
+};
 
 /// Rounds before the tracer comes, and while it is there.
 const ROUNDS: usize = 10;
@@ -70,6 +72,40 @@ public class Churn {
 }
 "#;
 
+/// Makes of made sources, again and again. `-j4`: compilers and assemblers side by side.
+const MAKEFILE: &str = "\
+objects := $(addsuffix .o,$(basename $(wildcard *.c)))
+all: $(objects)
+\t@rm -f $(objects)
+\t@echo round
+%.o: %.c
+\t@cc -O1 -c $< -o $@
+";
+
+/// A database in memory and one in a file, mapped, written and read by several threads.
+const SQLITE: &str = r#"
+import os, random, sqlite3, sys, threading
+
+def work(path):
+    database = sqlite3.connect(path)
+    database.execute("pragma mmap_size = 67108864")
+    database.execute("pragma cache_size = -20000")
+    while True:
+        database.execute("create table words (id integer primary key, word blob)")
+        for _ in range(20):
+            rows = [(os.urandom(random.randrange(2000)),) for _ in range(200)]
+            with database:
+                database.executemany("insert into words (word) values (?)", rows)
+            database.execute("select word from words order by word desc").fetchall()
+        database.execute("create index by_word on words (word)")
+        database.execute("drop table words")
+        database.execute("vacuum")
+        print("round", flush=True)
+
+for path in [":memory:", sys.argv[1], sys.argv[1] + "2"]:
+    threading.Thread(target=work, args=(path,)).start()
+"#;
+
 fn check(program: &mut Command) {
     let target = Target::start(program);
     let pass_rounds = || (0..ROUNDS).for_each(|_| target.lines.find_text("round"));
@@ -122,5 +158,67 @@ fn java_with_threads() {
             .args(["-Xmx512m", "-cp"])
             .arg(folder.path())
             .arg("Churn"),
+    );
+}
+
+/// The children are compared too, those that are there at the end.
+#[test]
+#[ignore = "loads probes into the kernel: needs root"]
+fn a_parallel_compilation() {
+    const ROUNDS: usize = 2;
+    let (Some(make), Some(_)) = (installed("make"), installed("cc")) else {
+        skip("no make or no cc");
+        return;
+    };
+    let folder = Folder::new();
+    std::fs::write(folder.join("Makefile"), MAKEFILE).expect("own folder");
+    for number in 0..12 {
+        let functions = (0..100).map(|function| {
+            format!("int f{function}(int *a, int n) {{ for (int i = 0; i < n; i++) a[i] *= a[i]; return n; }}\n")
+        });
+        let source = folder.join(&format!("part{number}.c"));
+        let text: String = std::iter::once("#include <stdio.h>\n".to_owned())
+            .chain(functions)
+            .collect();
+        std::fs::write(source, text).expect("own folder");
+    }
+    let script = format!("while :; do {} -s -j4; done", make.display());
+    let mut shell = command("sh");
+    shell.args(["-c", &script]).current_dir(folder.path());
+    let mut family = Family::start(shell.stdout(Stdio::piped()));
+    let lines = Lines::of(family.take_stdout());
+    lines.find_text("round");
+    let tracer = Tracer::attach_amid_all(&[family.pid()], &[]).expect("the shell stays");
+    lines.skip_waiting();
+    (0..=ROUNDS).for_each(|_| lines.find_text("round"));
+    let stopped = family.stop();
+    let ended = tracer.interrupt();
+    stopped.check_still();
+    let accounts = ended.accounts();
+    let mut compared = 0;
+    for account in &accounts {
+        assert_eq!(account.number("/reconciliation/mismatches"), 0, "{account}");
+        if let Some(picture) = stopped.pictures.get(&account.pid()) {
+            account.check_against(picture);
+            compared += 1;
+        }
+    }
+    assert!(compared > 0, "the shell at least");
+    let made = accounts.len();
+    assert!(made > 12 * ROUNDS, "compilers and assemblers: {made}");
+    fact(
+        "compilation",
+        format!("{made} processes, {compared} compared line by line"),
+    );
+}
+
+#[test]
+#[ignore = "loads probes into the kernel: needs root"]
+fn sqlite_in_memory_and_mapped() {
+    let folder = Folder::new();
+    check(
+        command("python3")
+            .args(["-c", SQLITE])
+            .arg(folder.join("db")),
     );
 }

@@ -16,8 +16,14 @@ use crate::harness::{
     workload_program,
 };
 
-/// What the tracer may take by itself: programs, symbols, the ring twice.
+/// What the tracer may take by itself: programs, symbols, the ring.
 const BASE: u64 = 64 * MIB;
+/// What it may take with as many events waiting as it lets wait.
+const OVERLOADED: u64 = 256 * MIB;
+/// What it may take for a mapping, in the model, in the texts that it reads and writes.
+const PER_MAPPING: u64 = 4 * 1024;
+/// What it may take for a process that is reported.
+const PER_PROCESS: u64 = 64 * 1024;
 
 fn bulk(words: &[&str]) -> Target {
     Target::start(command(workload_program()).args(words))
@@ -97,16 +103,18 @@ fn check(account: &Account, picture: &Picture) {
 #[ignore = "loads probes into the kernel: needs root"]
 fn twenty_processes_of_eight_threads_storm() {
     let seconds = setting("SCALE_SECONDS").unwrap_or(5);
-    let mut targets: Vec<Target> = (0..20)
-        .map(|_| bulk(&["storm", "--threads", "8"]))
-        .collect();
+    // Attached to before: the tracer gets its share of the processors, a hundredth.
+    let storm = ["storm", "--threads", "8", "--wait-start"];
+    let mut targets: Vec<Target> = (0..20).map(|_| bulk(&storm)).collect();
     for target in &targets {
-        target.lines.find_text("start");
+        target.lines.find_text("ready");
     }
     let pids: Vec<u32> = targets.iter().map(Target::pid).collect();
-    let measured = Measured::new("overload", || {
-        Tracer::attach_amid_all(&pids, &[]).expect("they stay")
-    });
+    let measured = Measured::new("overload", || Tracer::attach(&pids));
+    for target in &mut targets {
+        target.go();
+        target.lines.find_text("start");
+    }
     sleep(Duration::from_secs(seconds));
     for target in &mut targets {
         target.go();
@@ -114,7 +122,7 @@ fn twenty_processes_of_eight_threads_storm() {
     }
     let stopped: Vec<Stopped> = pids.iter().copied().map(Stopped::new).collect();
     let pictures: Vec<Picture> = stopped.iter().map(Stopped::picture).collect();
-    let ended = measured.end(BASE);
+    let ended = measured.end(OVERLOADED);
     drop(stopped);
     let accounts = ended.accounts();
     assert_eq!(accounts.len(), pids.len());
@@ -148,7 +156,7 @@ fn as_many_mappings_as_a_process_may_have() {
     let measured = Measured::new("65,530 mappings", || Tracer::attach(&[target.pid()]));
     let stopped = Stopped::new(target.pid());
     let picture = stopped.picture();
-    let ended = measured.end(BASE + 65_530 * 4096);
+    let ended = measured.end(BASE + MAPPINGS as u64 * PER_MAPPING);
     drop(stopped);
     ended.account().check_against(&picture);
 }
@@ -170,7 +178,7 @@ fn check_children(target: &Target, children: &[u32], measured: Measured) {
     let pictures: Vec<(u32, Picture)> = pids
         .map(|pid| (pid, Picture::of(pid).expect("it sleeps")))
         .collect();
-    let most = BASE + pictures.len() as u64 * 256 * 1024;
+    let most = BASE + pictures.len() as u64 * PER_PROCESS;
     let ended = measured.end(most);
     let mut accounts = ended.accounts();
     assert_eq!(accounts.len(), pictures.len());

@@ -21,6 +21,9 @@ pub struct Storm {
     /// How many threads
     #[arg(long, value_name = "T", default_value = "8", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
+    /// Wait for a line on standard input, or its end, before the storm
+    #[arg(long)]
+    wait_start: bool,
 }
 
 /// Mappings that the kernel cannot join.
@@ -50,6 +53,10 @@ impl Storm {
     /// Storms until there is a line on standard input, or its end; then stays until the next.
     pub fn run(self) -> Result<(), Error> {
         let input = Input::open()?;
+        if self.wait_start {
+            print("ready")?;
+            input.wait("start")?;
+        }
         LEFT.store(usize::from(self.threads), Ordering::Relaxed);
         for index in 0..usize::from(self.threads) {
             Thread::start::<Caller>(index, STACK)?;
@@ -79,7 +86,7 @@ impl Body for Caller {
 }
 
 impl Mappings {
-    /// Makes them and waits twice: for the start, and for the end.
+    /// Makes them and waits.
     pub fn run(self) -> Result<(), Error> {
         let input = Input::open()?;
         let mapped = kernel::scatter(self.count).map_err(|e| Error::Bulk("map a page", e))?;

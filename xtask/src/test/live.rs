@@ -1,5 +1,6 @@
 //! The live tests: built as the user, run as root, because only the run loads probes.
 
+use std::env;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
@@ -14,6 +15,14 @@ use crate::workspace::Workspace;
 
 /// The test target of package tracer that holds them, every test in it ignored by default.
 pub const TARGET: &str = "live";
+
+/// Settings that tests take from the environment, which sudo would clear.
+const SETTINGS: [&str; 4] = [
+    "LIVE_PATIENCE",
+    "SCALE_PROCESSES",
+    "SCALE_SECONDS",
+    "STRESS_SECONDS",
+];
 
 /// One line of cargo's `--message-format=json`, as far as it matters here.
 #[derive(Deserialize)]
@@ -46,11 +55,18 @@ pub fn run(
         return Ok(());
     }
     let executable = build(workspace, tools)?;
-    let variables: [(&str, &OsStr); 3] = [
+    let settings = SETTINGS.map(|name| (name, env::var_os(name)));
+    let settings = settings
+        .iter()
+        .filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+    let variables: Vec<(&str, &OsStr)> = [
         ("TRACER_BIN", products.tracer.as_os_str()),
         ("WORKLOAD_BIN", products.workload.as_os_str()),
         ("CARGO_MANIFEST_DIR", package.as_os_str()),
-    ];
+    ]
+    .into_iter()
+    .chain(settings)
+    .collect();
     elevation.prepare()?;
     let mut command = elevation.command(executable.as_os_str(), &variables)?;
     command

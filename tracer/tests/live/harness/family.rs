@@ -1,6 +1,11 @@
 //! A program and all that it starts: one process group, stopped, looked at and killed as one.
 
-use std::{collections::BTreeMap, fs, os::unix::process::CommandExt as _, process::Command};
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::process::CommandExt as _,
+    process::{ChildStdout, Command},
+};
 
 use nix::sys::signal::{Signal, kill};
 
@@ -45,6 +50,17 @@ impl Family {
             group,
             leader: None,
         }
+    }
+
+    /// Its leader, which is there as long as nobody waited for it.
+    pub const fn pid(&self) -> u32 {
+        self.group
+    }
+
+    /// The standard output of the program that was started, if it was asked for.
+    pub fn take_stdout(&mut self) -> ChildStdout {
+        let leader = self.leader.as_mut().and_then(Running::take_stdout);
+        leader.expect("a pipe, taken once")
     }
 
     /// Who is in it now, the eldest last: it stays longest.
