@@ -50,6 +50,12 @@ impl Space {
         }
     }
 
+    /// Whether calls mapped stacks that grow, so that there may be others than the main one.
+    #[must_use]
+    pub const fn maps_stacks(&self) -> bool {
+        self.maps_stacks
+    }
+
     /// The size of all stacks that grow, as far as they are known.
     #[must_use]
     pub fn stacks(&self) -> Bytes {

@@ -334,12 +334,14 @@ impl Tracked {
         else {
             return;
         };
-        match self.reconciler.judge(&figures, self.space.vm_size(), event) {
+        match self.reconciler.judge(&figures, &self.space, event) {
             Judgement::Agrees | Judgement::Suspect => {}
             Judgement::StackGrew(by) if self.space.grow_stack(by, event.exited) => {
                 self.note_size(event.exited);
             }
-            Judgement::StackGrew(_) | Judgement::Differs => self.resync(),
+            Judgement::StackGrew(_) | Judgement::StacksChanged | Judgement::Differs => {
+                self.resync();
+            }
         }
     }
 

@@ -8,7 +8,7 @@
 use crate::{
     event::{Event, KernelFigures},
     report::Reconciliation,
-    space::effect::Difference,
+    space::{Space, effect::Difference},
     units::Bytes,
 };
 
@@ -34,6 +34,8 @@ pub enum Judgement {
     Agrees,
     /// The stack grew by this much, without a call.
     StackGrew(Bytes),
+    /// Stacks grew, and calls changed them too: how much is whose only the map can tell.
+    StacksChanged,
     /// Different; the next comparison decides.
     Suspect,
     /// Different again: the map is to be read anew.
@@ -57,9 +59,10 @@ impl Reconciler {
     pub(super) fn judge(
         &mut self,
         kernel: &KernelFigures,
-        model: Bytes,
+        space: &Space,
         event: &Event,
     ) -> Judgement {
+        let model = space.vm_size();
         self.sums.checks += 1;
         let before = [self.stack, self.stack_before];
         self.stack_before = self.stack.replace(kernel.stack);
@@ -72,6 +75,14 @@ impl Reconciler {
         if growth > Bytes(0) && before.into_iter().flatten().any(is_stack) {
             self.suspect = false;
             return Judgement::StackGrew(growth);
+        }
+        let changed = before
+            .iter()
+            .flatten()
+            .any(|before| *before != kernel.stack);
+        if changed && space.maps_stacks() {
+            self.suspect = false;
+            return Judgement::StacksChanged;
         }
         if !self.suspect {
             self.suspect = true;

@@ -207,6 +207,26 @@ fn a_stack_that_grows_between_two_figures_is_no_mismatch() {
     }
 }
 
+/// A stack that a call mapped grew by three pages, and another call took one of it: two more.
+#[test]
+fn growth_of_a_stack_that_a_call_mapped_is_read_and_no_mismatch() {
+    let mut tracked = live(vec![line(0x7000_0000, 4, "[stack]")]);
+    let mut mapped = map(10, Some(6), 0x20000, 2);
+    if let EventKind::Call(call) = &mut mapped.kind
+        && let Request::Map { flags, .. } = &mut call.request
+    {
+        *flags |= 0x100;
+    }
+    tracked.take(mapped);
+    let mut taken = unmap(20, Some(8), 0x20000, 1);
+    if let Some(figures) = &mut taken.kernel {
+        figures.stack = PAGE.pages(2);
+    }
+    tracked.take(taken);
+    assert!(tracked.wants_reading());
+    assert_eq!(tracked.reconciler().sums().mismatches, 0);
+}
+
 /// The size of a segment is what VmSize rose by, if nothing else changed it.
 #[test]
 fn a_size_measured_while_another_call_was_left_is_not_believed() {
