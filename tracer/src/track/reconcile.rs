@@ -71,8 +71,6 @@ impl Reconciler {
         }
         let growth = kernel.vm_size - model;
         let is_stack = |before| kernel.stack - before == growth;
-        // A call may have taken stack away meanwhile, which the model knows: then its own
-        // stacks tell.
         if growth > Bytes(0) && before.into_iter().flatten().any(is_stack) {
             self.suspect = None;
             return Judgement::StackGrew(growth);
