@@ -33,6 +33,8 @@ use crate::{
 
 /// Events handled before signals and timers get a turn.
 const EVENTS_PER_TURN: usize = 1 << 16;
+/// Fewer records than these do not fill the smallest ring, so none was lost before them.
+const FEWEST_LOST: usize = 512;
 /// Drains in a row after which a turn goes on: as many records as the largest ring holds.
 const MOST_DRAINS: usize = 128;
 /// How much later than others of the same moment a record may come.
@@ -142,6 +144,10 @@ impl<'w, W: World> Session<'w, W> {
                 Err(_) => *undecodable += 1,
             }
         });
+        // Before they are handled: what is missing among them must be no mismatch.
+        if drained >= FEWEST_LOST {
+            self.check_losses();
+        }
         self.handled += events.len() as u64;
         self.uncounted += events.len();
         for event in events {

@@ -83,7 +83,6 @@ pub fn run(world: &mut impl World, audience: &mut dyn Audience) -> Result<Report
             if !session.drain(&mut show) {
                 break;
             }
-            session.check_losses();
         }
         session.read_where_wanted(&mut show);
         session.learn_names();
