@@ -142,15 +142,18 @@ impl Diagnosis {
             Topic::RingBuffer,
         ];
         const ATTACHED: [Topic; 3] = [Topic::ProcessFork, Topic::ProcessExec, Topic::ProcessExit];
+        const RIGHTS: [Topic; 4] = [
+            Topic::CapBpf,
+            Topic::CapPerfmon,
+            Topic::BpfSyscall,
+            Topic::Memlock,
+        ];
         let is_no = |topic: &Topic| self.answer(*topic) == Answer::No;
         if UNMENDABLE.iter().any(is_no) {
             Outlook::Unsupported
         } else if self.answer(Topic::Capture) == Answer::Yes && !ATTACHED.iter().any(is_no) {
             Outlook::Possible
-        } else if [Topic::CapBpf, Topic::CapPerfmon, Topic::BpfSyscall]
-            .iter()
-            .any(is_no)
-        {
+        } else if RIGHTS.iter().any(is_no) {
             Outlook::NotPermitted
         } else {
             Outlook::Unsupported

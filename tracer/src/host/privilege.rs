@@ -8,6 +8,9 @@ use std::collections::HashSet;
 use anyhow::{Context as _, Result};
 use caps::CapSet;
 pub use caps::Capability;
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+
+use super::kernel::Release;
 
 /// To load programs and make maps; before Linux 5.19 to use maps too, where `bpf()` is for the
 /// privileged only.
@@ -75,6 +78,21 @@ pub fn why_refused(needed: &[Capability]) -> String {
     }
 }
 
+/// What loading the probes takes on this kernel.
+#[must_use]
+pub fn for_probes() -> Vec<Capability> {
+    let mut needed = vec![BPF, PERFMON];
+    if charges_memlock() && !matches!(getrlimit(Resource::RLIMIT_MEMLOCK), Ok((_, RLIM_INFINITY))) {
+        needed.push(SYS_RESOURCE);
+    }
+    needed
+}
+
+/// Whether maps are charged to `RLIMIT_MEMLOCK`; they fit no usual limit.
+fn charges_memlock() -> bool {
+    Release::running().is_ok_and(|release| release < Release::MEMLOCK_FREE)
+}
+
 /// How to get what is missing.
 #[must_use]
 pub fn way_out() -> String {
@@ -83,8 +101,14 @@ pub fn way_out() -> String {
         |_| "$(which tracer)".to_owned(),
         |path| path.display().to_string(),
     );
+    let memlock = if charges_memlock() {
+        ",cap_sys_resource"
+    } else {
+        ""
+    };
     format!(
-        "Run it with sudo, or once `sudo setcap cap_bpf,cap_perfmon,cap_sys_ptrace+ep {program}`"
+        "Run it with sudo, or once `sudo setcap cap_bpf,cap_perfmon,cap_sys_ptrace{memlock}+ep \
+         {program}`"
     )
 }
 

@@ -4,10 +4,7 @@ use std::{error::Error, fmt, io};
 
 use aya::programs::ProgramError;
 
-use crate::host::{
-    kernel::Release,
-    privilege::{self, BPF, PERFMON},
-};
+use crate::host::{kernel::Release, privilege};
 
 /// Why there are no probes.
 #[derive(Debug)]
@@ -81,7 +78,7 @@ pub(super) fn refused(what: &str, error: &(dyn Error + 'static)) -> ProbeError {
         {
             return ProbeError::NotPermitted {
                 what: what.to_owned(),
-                why: privilege::why_refused(&[BPF, PERFMON]),
+                why: privilege::why_refused(&privilege::for_probes()),
             };
         }
         cause = error.source();

@@ -3,10 +3,17 @@
 use std::{
     io,
     os::fd::{AsFd as _, OwnedFd},
+    thread,
+    time::{Duration, Instant},
 };
 
 use aya::maps::{MapData, RingBuf};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::io::{Interest, unix::AsyncFd};
+
+/// How long a record is waited for. Writing one takes a microsecond, unless its processor is
+/// taken away meanwhile.
+const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
 /// The reader of the ring.
 pub struct Ring {
@@ -32,15 +39,33 @@ impl Ring {
     }
 
     /// Hands up to `most` waiting records to `take`; returns how many there were.
+    ///
+    /// A record that is still being written hides those behind it, which other processors
+    /// have finished: it is waited for, so that what was finished before this call is handed
+    /// over by it.
     pub fn drain(&mut self, most: usize, mut take: impl FnMut(&[u8])) -> usize {
         let mut drained = 0;
+        let mut waited: Option<Instant> = None;
         while drained < most {
-            let Some(record) = self.map.next() else {
+            if let Some(record) = self.map.next() {
+                take(&record);
+                drained += 1;
+                waited = None;
+                continue;
+            }
+            let since = *waited.get_or_insert_with(Instant::now);
+            if !self.has_more() || since.elapsed() > LONGEST_WAIT {
                 break;
-            };
-            take(&record);
-            drained += 1;
+            }
+            thread::yield_now();
         }
         drained
+    }
+
+    /// Whether something was reserved that has not been read: the kernel calls the ring
+    /// readable as long as its two positions differ (`ringbuf_map_poll_kern`).
+    fn has_more(&self) -> bool {
+        let mut ring = [PollFd::new(self.map.as_fd(), PollFlags::POLLIN)];
+        poll(&mut ring, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
     }
 }

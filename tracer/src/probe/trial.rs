@@ -4,11 +4,7 @@
 use aya::{Ebpf, maps::MapType, programs::Program, sys::is_map_supported};
 use tracer_ebpf::Layout;
 
-use super::{
-    attach::{self, Capture},
-    error::refused,
-    layout, load,
-};
+use super::{attach, error::refused, layout, load};
 use crate::{
     diagnosis::{Fact, LoadedProgram, Topic, VERIFIER_LIMIT},
     host::{kernel::Release, survey},
@@ -168,8 +164,9 @@ impl Trial {
         self.facts.push(match trampolines {
             Ok(absent) if absent.is_empty() => Fact::yes(Topic::Trampolines, ""),
             Ok(absent) => {
-                let capture = Capture::Trampolines { absent };
-                Fact::yes(Topic::Trampolines, capture.to_string())
+                let names: Vec<_> = absent.iter().map(|call| call.name()).collect();
+                let detail = format!("this kernel has no {}", names.join(", "));
+                Fact::yes(Topic::Trampolines, detail)
             }
             Err(error) => Fact::no(Topic::Trampolines, attach::refusal(error)),
         });

@@ -15,6 +15,9 @@ use crate::{
 /// How many mismatches, and how many corrections, are kept in words.
 const MOST_DETAILS: usize = 8;
 
+/// How many differences of one comparison are.
+const MOST_DIFFERENCES: usize = 4;
+
 /// Compares, counts and remembers.
 #[derive(Clone, Debug, Default)]
 pub struct Reconciler {
@@ -71,8 +74,6 @@ impl Reconciler {
         }
         let growth = kernel.vm_size - model;
         let is_stack = |before| kernel.stack - before == growth;
-        // A call may have taken stack away meanwhile, which the model knows: then its own
-        // stacks tell.
         if growth > Bytes(0) && before.into_iter().flatten().any(is_stack) {
             self.suspect = None;
             return Judgement::StackGrew(growth);
@@ -109,10 +110,12 @@ impl Reconciler {
         self.suspect = None;
         self.stack = None;
         self.stack_before = None;
-        if let Some(first) = differences.first() {
+        if !differences.is_empty() {
+            let shown = differences.iter().take(MOST_DIFFERENCES).map(describe);
+            let shown: Vec<_> = shown.collect();
             self.mismatch(format!(
-                "{} (of {} differences)",
-                describe(first),
+                "whole maps: {} (differences: {})",
+                shown.join("; "),
                 differences.len()
             ));
             self.sums.resyncs += 1;

@@ -22,6 +22,20 @@ const CAP_FOWNER: u64 = 1 << 3;
 const CAP_SYS_PTRACE: u64 = 1 << 19;
 const CAP_BPF: u64 = 1 << 39;
 
+/// What loading probes takes on this kernel.
+fn for_probes() -> String {
+    let charged = release() < (Some(5), Some(11));
+    let more = if charged { ",cap_sys_resource" } else { "" };
+    format!("cap_bpf,cap_perfmon{more}")
+}
+
+fn release() -> (Option<u32>, Option<u32>) {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("it is there");
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit());
+    let mut number = || numbers.next().and_then(|text| text.parse().ok());
+    (number(), number())
+}
+
 /// A copy of the tracer with these capabilities, which every user may run.
 fn capable(folder: &Folder, capabilities: &str) -> Option<PathBuf> {
     if installed("setpriv").is_none() {
@@ -34,7 +48,8 @@ fn capable(folder: &Folder, capabilities: &str) -> Option<PathBuf> {
     };
     let program = fs::read(tracer_program()).expect("it is readable");
     let program = folder.executable("tracer", &program);
-    let given = command(setcap).arg(capabilities).arg(&program).output();
+    let given = format!("{capabilities}+ep");
+    let given = command(setcap).arg(given).arg(&program).output();
     if !given.is_ok_and(|given| given.status.success()) {
         skip("files have no capabilities here");
         return None;
@@ -79,10 +94,7 @@ fn set_of(status: &str, set: &str) -> u64 {
 
 /// What using maps takes on this kernel.
 fn for_maps() -> u64 {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("it is there");
-    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit());
-    let mut number = || numbers.next().and_then(|text| text.parse::<u32>().ok());
-    let old = (number(), number()) < (Some(5), Some(19));
+    let old = release() < (Some(5), Some(19));
     let disabled = fs::read_to_string("/proc/sys/kernel/unprivileged_bpf_disabled");
     let disabled = disabled.is_ok_and(|text| text.trim() != "0");
     if old && disabled { CAP_BPF } else { 0 }
@@ -172,7 +184,7 @@ fn the_summary_gets_into_the_folder_of_another_user() {
 #[ignore = "loads probes into the kernel: needs root"]
 fn two_capabilities_will_do_for_own_processes() {
     let folder = Folder::new();
-    let Some(program) = capable(&folder, "cap_bpf,cap_perfmon+ep") else {
+    let Some(program) = capable(&folder, &for_probes()) else {
         return;
     };
     let own = process_of(NOBODY);
@@ -206,7 +218,7 @@ fn two_capabilities_will_do_for_own_processes() {
 #[ignore = "loads probes into the kernel: needs root"]
 fn a_third_one_will_do_for_processes_of_others() {
     let folder = Folder::new();
-    let Some(program) = capable(&folder, "cap_bpf,cap_perfmon,cap_sys_ptrace+ep") else {
+    let Some(program) = capable(&folder, &format!("{},cap_sys_ptrace", for_probes())) else {
         return;
     };
     let others = process_of(ANOTHER);
@@ -223,11 +235,15 @@ fn a_third_one_will_do_for_processes_of_others() {
 #[test]
 #[ignore = "loads probes into the kernel: needs root"]
 fn a_right_that_is_missing_is_named() {
-    for (given, missing) in [
-        ("cap_perfmon+ep", "cap_bpf missing"),
-        ("cap_bpf+ep", "cap_perfmon missing"),
-        ("cap_sys_ptrace+ep", "cap_bpf and cap_perfmon missing"),
-    ] {
+    let mut cases = vec![
+        ("cap_perfmon", "cap_bpf missing"),
+        ("cap_bpf", "cap_perfmon missing"),
+        ("cap_sys_ptrace", "cap_bpf and cap_perfmon missing"),
+    ];
+    if for_probes().contains("cap_sys_resource") {
+        cases.push(("cap_bpf,cap_perfmon", "cap_sys_resource missing"));
+    }
+    for (given, missing) in cases {
         let folder = Folder::new();
         let Some(program) = capable(&folder, given) else {
             return;
@@ -243,7 +259,7 @@ fn a_right_that_is_missing_is_named() {
 #[ignore = "loads probes into the kernel: needs root"]
 fn a_process_that_is_hidden_is_not_said_to_be_none() {
     let folder = Folder::new();
-    let Some(program) = capable(&folder, "cap_bpf,cap_perfmon+ep") else {
+    let Some(program) = capable(&folder, &for_probes()) else {
         return;
     };
     if installed("unshare").is_none() || installed("mount").is_none() {
@@ -278,7 +294,7 @@ fn a_process_that_is_hidden_is_not_said_to_be_none() {
 fn a_program_that_changes_its_user_may_get_out_of_reach() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = Folder::new();
-    let Some(program) = capable(&folder, "cap_bpf,cap_perfmon+ep") else {
+    let Some(program) = capable(&folder, &for_probes()) else {
         return;
     };
     let cat = installed("cat").expect("it is everywhere");

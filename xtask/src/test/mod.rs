@@ -11,6 +11,7 @@ use crate::exec;
 use crate::setup::{self, EbpfTools, Scope};
 use crate::steps::Steps;
 use crate::tidy;
+use crate::vm;
 use crate::workspace::Workspace;
 
 /// How much of it runs.
@@ -66,8 +67,9 @@ const DOC_FLAGS: Option<(&str, &str)> = Some(("RUSTDOCFLAGS", "-Dwarnings"));
 pub fn run(workspace: &Workspace, elevation: Elevation, extent: &Extent) -> Result<()> {
     let dry = 3 + LINTS.len() + 1 + REST.len();
     let live = 2;
+    let other_kernels = 1;
     let mut steps = Steps::new(match extent {
-        Extent::Everything => dry + live,
+        Extent::Everything => dry + live + other_kernels,
         Extent::Quick => dry,
         Extent::OnlyLive { .. } => 1 + live,
     });
@@ -99,7 +101,11 @@ fn run_steps(
     })?;
     steps.run("live tests", || {
         live::run(workspace, &tools, &products, elevation, filter)
-    })
+    })?;
+    if matches!(extent, Extent::Everything) {
+        steps.run("other kernels", || vm::sample(workspace))?;
+    }
+    Ok(())
 }
 
 fn dry_steps(workspace: &Workspace, tools: &EbpfTools, steps: &mut Steps) -> Result<()> {

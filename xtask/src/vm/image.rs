@@ -24,7 +24,8 @@ const ENVIRONMENT: &str = "TRACER_BIN=/usr/bin/tracer\n\
     WORKLOAD_BIN=/usr/bin/workload\n\
     SEED_BIN=/usr/bin/seed\n\
     VERIFIER_LIB=/usr/bin/verifier.so\n\
-    LIVE_PATIENCE=600\n";
+    LIVE_PATIENCE=600\n\
+    FUZZ_CALLS=35000\n";
 
 /// The programs under test, and what they work with.
 #[derive(Debug)]
