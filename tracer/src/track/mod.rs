@@ -29,7 +29,12 @@ use reconcile::{Judgement, Reconciler};
 use crate::{
     event::{Event, EventKind, KernelFigures},
     report::TimelinePoint,
-    space::{Space, effect::Doubt, piece::Provenance, reading::Reading},
+    space::{
+        Space,
+        effect::{Difference, Doubt},
+        piece::Provenance,
+        reading::Reading,
+    },
     units::{Bytes, Nanos, PageSize},
 };
 
@@ -286,6 +291,16 @@ impl Tracked {
         let differences = self.space.compare(&reading.vmas);
         if !differences.is_empty() && !insist && !alone {
             return false;
+        }
+        // Which mappings grow by themselves is not in the kernel's map: where calls made such,
+        // bytes that only the kernel has are their growth.
+        let is_growth = |difference: &Difference| difference.model.is_none();
+        if may_be_stacks && !differences.is_empty() && differences.iter().all(is_growth) {
+            self.space
+                .adopt(&reading.vmas, Provenance::Found, reading.begun);
+            self.reconciler.healed(&differences);
+            self.note_size(reading.ended);
+            return true;
         }
         self.reconciler.verified(&differences);
         if differences.is_empty() {
