@@ -17,6 +17,7 @@
 
 mod counts;
 mod gaps;
+mod meeting;
 pub mod reconcile;
 mod timeline;
 
@@ -29,12 +30,7 @@ use reconcile::{Judgement, Reconciler};
 use crate::{
     event::{Event, EventKind, KernelFigures},
     report::TimelinePoint,
-    space::{
-        Space,
-        effect::{Difference, Doubt},
-        piece::Provenance,
-        reading::Reading,
-    },
+    space::{Space, effect::Doubt, piece::Provenance},
     units::{Bytes, Nanos, PageSize},
 };
 
@@ -215,103 +211,6 @@ impl Tracked {
     #[must_use]
     pub fn is_reading_due(&self, now: Nanos) -> bool {
         self.wants_reading() && now >= self.not_before
-    }
-
-    /// Offers a reading, after all events up to its end were taken. Calls that were under
-    /// way meanwhile are a reason to refuse it, unless `insist`. One during which events were
-    /// dropped is refused always.
-    pub fn offer(&mut self, reading: &Reading, insist: bool) -> Accepted {
-        let Phase::Unread { how, pending } = &mut self.phase else {
-            return Accepted::NotNeeded;
-        };
-        if self.dropped > 0 && self.dropped_until >= reading.begun {
-            return Accepted::Disturbed;
-        }
-        let quiet = reading.is_quiet(pending);
-        if !quiet && !insist {
-            return Accepted::Disturbed;
-        }
-        let (how, pending) = (*how, std::mem::take(pending));
-        let (before, since): (Vec<_>, Vec<_>) = pending
-            .into_iter()
-            .partition(|event| event.exited < reading.begun);
-        // First so that code addresses of the calls before it are known, then again as the
-        // truth about what those calls left.
-        self.space.adopt(&reading.vmas, how, reading.begun);
-        for event in &before {
-            self.apply(event);
-        }
-        let differences = self.space.adopt(&reading.vmas, how, reading.begun);
-        if matches!(how, Provenance::Found) {
-            self.reconciler.healed(&differences);
-        }
-        self.phase = Phase::Live;
-        self.gaps.end(reading.begun);
-        if quiet {
-            self.exact_from(reading.ended);
-        }
-        let took = reading.ended.since(reading.begun);
-        self.not_before = Nanos(reading.ended.0.saturating_add(PAUSE_PER_READING * took));
-        self.reconciler.restart(reading.stack, self.space.stacks());
-        self.settled = reading.ended;
-        self.note_size(reading.ended);
-        // One of them may make the model doubtful again: then the rest waits.
-        for event in since {
-            match &mut self.phase {
-                Phase::Unread { pending, .. } => pending.push(event),
-                Phase::Live => self.follow(&event),
-            }
-        }
-        if quiet {
-            Accepted::Exact
-        } else {
-            Accepted::Replayed
-        }
-    }
-
-    /// Holds the model against a reading, after all events up to its end were taken, and
-    /// takes the reading's word. Returns whether that decided: a reading during which
-    /// calls were left does not, and one that differs does only with `insist`, because a
-    /// call may have been under way whose event is still to come.
-    pub fn verify(&mut self, reading: &Reading, insist: bool) -> bool {
-        if self.wants_reading() {
-            return self.offer(reading, insist) != Accepted::Disturbed;
-        }
-        // By the kernel side's counters no call was under way, or nothing is known of that.
-        let alone = reading.disturbed == Some(false);
-        if self.counts.last_exit >= reading.begun || (reading.disturbed == Some(true) && !insist) {
-            return false;
-        }
-        let growth = reading.vm_size - self.space.vm_size();
-        let may_be_stacks = self.space.maps_stacks();
-        if growth > Bytes(0) && (self.reconciler.stack_grew(reading.stack, growth) || may_be_stacks)
-        {
-            self.space.grow_stacks_to(&reading.vmas, reading.ended);
-        }
-        let differences = self.space.compare(&reading.vmas);
-        if !differences.is_empty() && !insist && !alone {
-            return false;
-        }
-        // Which mappings grow by themselves is not in the kernel's map: where calls made such,
-        // bytes that only the kernel has are their growth.
-        let is_growth = |difference: &Difference| difference.model.is_none();
-        if may_be_stacks && !differences.is_empty() && differences.iter().all(is_growth) {
-            self.space
-                .adopt(&reading.vmas, Provenance::Found, reading.begun);
-            self.reconciler.healed(&differences);
-            self.note_size(reading.ended);
-            return true;
-        }
-        self.reconciler.verified(&differences);
-        if differences.is_empty() {
-            self.exact_from(reading.ended);
-            self.space.learn_names(&reading.vmas);
-        } else {
-            self.space
-                .adopt(&reading.vmas, Provenance::Found, reading.begun);
-        }
-        self.note_size(reading.ended);
-        true
     }
 
     /// Whether several processes change this address space: the kernel's figures with the

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     event::{Call, Request, Syscall},
-    space::{piece::Prot, vma::Vma},
+    space::{piece::Prot, reading::Reading, vma::Vma},
     units::{Addr, MmId, Pid, Span, Tid},
 };
 
