@@ -80,10 +80,12 @@ impl Space {
         let to = call.args[4];
         let old = self.range(old.start, old.len().0);
         let new = self.range(Addr(to), new_len);
-        let is_checked = flags & (MAYMOVE | FIXED) == MAYMOVE | FIXED
-            && self.page.down(to) == to
+        // With `MREMAP_DONTUNMAP` the target is but a hint, and mappings are moved one by one too.
+        let has_target =
+            flags & FIXED != 0 && self.page.down(to) == to && old.intersect(new).is_none();
+        let is_checked = flags & MAYMOVE != 0
             && !new.is_empty()
-            && old.intersect(new).is_none();
+            && (has_target || flags & (FIXED | DONTUNMAP) == DONTUNMAP);
         let is_there = |span| self.map.overlapping(span).next().is_some();
         Effect {
             doubt: (is_checked && (is_there(old) || is_there(new)))

@@ -68,6 +68,9 @@ proptest! {
                     matches!(&event.kind, EventKind::Call(call) if call.outcome.is_err());
                 let may_doubt = match op {
                     Op::Remap { to: Some(_), .. } | Op::Map { fixed: true, .. } => failed,
+                    Op::Remap {
+                        dontunmap: true, ..
+                    } => failed,
                     Op::RemapFile { .. } => failed,
                     op => matches!(op, Op::Detach { .. }),
                 };
