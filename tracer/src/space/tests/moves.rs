@@ -166,9 +166,8 @@ fn a_failure_with_a_target_of_its_own_may_have_moved_a_part() {
     let partly = Some(Doubt::PartialFailure(span(A, 0x4000)));
     assert_eq!(doubt(failed(0x4000, TO, B)), partly);
     assert_eq!(doubt(failed(0x4000, MAYMOVE, B)), None);
-    let dontunmap = MAYMOVE | 4;
     assert_eq!(
-        doubt(failed(0x4000, dontunmap, B)),
+        doubt(failed(0x4000, DONTUNMAP, B)),
         partly,
         "one by one too"
     );
