@@ -4,15 +4,15 @@
 //! what is gone by then: when it was, and what some calls change.
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_ns};
-use tracer_ebpf::{PR_SET_VMA, Target, kind, loss, plan};
+use tracer_ebpf::{InFlight, PR_SET_VMA, Target, kind, loss, plan};
 
 use crate::{
     emit,
     kinds::Kinds,
-    maps::{IN_FLIGHT, InFlight, Plan},
-    memory::Task,
+    maps::{IN_FLIGHT, Plan},
+    memory::Running,
     record::{self, Call},
-    regs::Registers,
+    regs::Saved,
 };
 
 const MAP_ANONYMOUS: u64 = 0x20;
@@ -21,9 +21,9 @@ const MAP_ANONYMOUS: u64 = 0x20;
 #[inline(always)]
 pub fn enter(id: u64, target: *mut Target, plan: Plan, nr: u32) {
     let before = if plan.has(plan::BRK_BEFORE) {
-        Task::current().brk()
+        Running::task().brk()
     } else if plan.has(plan::SIZE_BEFORE) {
-        Task::current().total_vm()
+        Running::task().total_vm()
     } else {
         0
     };
@@ -37,9 +37,9 @@ pub fn enter(id: u64, target: *mut Target, plan: Plan, nr: u32) {
         observation: unsafe { (*target).since },
         nr: u64::from(nr),
     };
-    match IN_FLIGHT.get_ptr_mut(id) {
+    match slot_of(id, target) {
         Some(slot) => {
-            // SAFETY: only this thread uses the value of this key, and it is here.
+            // SAFETY: only this thread uses its slot, and it is here.
             let last = unsafe { core::ptr::replace(slot, call) };
             if last.nr != InFlight::NONE && last.observation == call.observation {
                 missed_exit(last.nr, target);
@@ -58,11 +58,20 @@ pub fn enter(id: u64, target: *mut Target, plan: Plan, nr: u32) {
     }
 }
 
-/// A target leaves a call, whose saved registers are at `regs`. Only records of `kinds` are
-/// written.
+/// The call that a task leaves, as its hook has it.
+pub struct Left {
+    /// Who.
+    pub task: Running,
+    /// What it was made with.
+    pub saved: Saved,
+    /// Its result.
+    pub ret: i64,
+}
+
+/// A target leaves a call. Only records of `kinds` are written.
 #[inline(always)]
-pub fn exit(id: u64, target: *mut Target, regs: u64, ret: i64, kinds: Kinds) {
-    let regs = Registers::read(regs);
+pub fn exit(id: u64, target: *mut Target, left: &Left, kinds: Kinds) {
+    let regs = left.saved.read();
     let Some(plan) = Plan::of(regs.nr) else {
         return;
     };
@@ -76,10 +85,8 @@ pub fn exit(id: u64, target: *mut Target, regs: u64, ret: i64, kinds: Kinds) {
     let mut before = 0;
     let mut counted = false;
     let mut alone = 0;
-    let slot = IN_FLIGHT.get_ptr_mut(id).filter(|slot| {
-        // SAFETY: only this thread uses the value of this key, and it is here.
-        unsafe { (**slot).observation == entered }
-    });
+    // SAFETY: only this thread uses its slot, and it is here.
+    let slot = slot_of(id, target).filter(|slot| unsafe { (**slot).observation == entered });
     match slot {
         // SAFETY: as above.
         Some(slot) if unsafe { (*slot).nr } == regs.nr => {
@@ -109,7 +116,8 @@ pub fn exit(id: u64, target: *mut Target, regs: u64, ret: i64, kinds: Kinds) {
         kind: plan.kind(),
         entered,
         before,
-        ret,
+        ret: left.ret,
+        task: left.task,
         counted,
         sized_alone,
         regs,
@@ -142,12 +150,16 @@ pub fn exit(id: u64, target: *mut Target, regs: u64, ret: i64, kinds: Kinds) {
 #[inline(always)]
 pub fn abandon(target: *mut Target) {
     let id = bpf_get_current_pid_tgid();
-    let Some(slot) = IN_FLIGHT.get_ptr(id) else {
+    let Some(slot) = slot_of(id, target) else {
         return;
     };
-    // SAFETY: only this thread uses the value of this key, and it is here.
-    let (nr, observation) = unsafe { ((*slot).nr, (*slot).observation) };
-    let _ = IN_FLIGHT.remove(id);
+    // SAFETY: only this thread uses its slot, and it is here.
+    let InFlight {
+        nr, observation, ..
+    } = unsafe { core::ptr::replace(slot, InFlight::NEW) };
+    if !is_first(id) {
+        let _ = IN_FLIGHT.remove(id);
+    }
     // SAFETY: the value lives as long as the program runs (the map is not LRU).
     let current = unsafe { (*target).since } == observation;
     if current && Plan::of(nr).is_some_and(|plan| plan.has(plan::COUNTED)) {
@@ -160,11 +172,25 @@ pub fn abandon(target: *mut Target) {
 /// that the child may have missed: none was under way then, and none was entered since.
 #[inline(always)]
 pub fn forks_alone(id: u64, target: *mut Target) -> bool {
-    // SAFETY: only this thread uses the value of this key, and it is here; the target's value
-    // lives as long as the program runs.
-    IN_FLIGHT
-        .get_ptr(id)
-        .is_some_and(|slot| unsafe { (*slot).alone == alone_at(target) })
+    // SAFETY: only this thread uses its slot, and it is here; the target's value lives as long
+    // as the program runs.
+    slot_of(id, target).is_some_and(|slot| unsafe { (*slot).alone == alone_at(target) })
+}
+
+/// Where the call is kept that a thread of a target has under way.
+#[inline(always)]
+fn slot_of(id: u64, target: *mut Target) -> Option<*mut InFlight> {
+    if is_first(id) {
+        // SAFETY: the value lives as long as the program runs (the map is not LRU).
+        return Some(unsafe { &raw mut (*target).first });
+    }
+    IN_FLIGHT.get_ptr_mut(id)
+}
+
+/// Whether a thread is the first of its process.
+#[inline(always)]
+const fn is_first(id: u64) -> bool {
+    (id >> 32) as u32 == id as u32
 }
 
 /// The exit of a call was not seen: the kernel skipped the program (it does where one run of

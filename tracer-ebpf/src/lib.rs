@@ -276,6 +276,42 @@ pub struct Target {
     pub follow: u64,
     /// Since when it is one. Calls under way then are taken as entered then.
     pub since: u64,
+    /// The call of its first thread: that one needs no look into the table of such calls.
+    pub first: InFlight,
+}
+
+/// The call that a thread has under way. Kept between its calls: making one anew for each
+/// would cost more than everything else at an entry.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct InFlight {
+    /// When it was entered.
+    pub entered: u64,
+    /// [`CallRecord::before`].
+    pub before: u64,
+    /// [`Target::since`] of its process: one left by an earlier observation is of none. 0
+    /// before the first.
+    pub observation: u64,
+    /// Its number, or [`InFlight::NONE`].
+    pub nr: u64,
+    /// Calls of the process entered before it, if it was alone then; else a number that
+    /// none comes to.
+    pub alone: u64,
+}
+
+impl InFlight {
+    /// No call is under way.
+    pub const NONE: u64 = u64::MAX;
+    /// Of a thread that has made no call so far.
+    pub const NEW: Self = Self {
+        entered: 0,
+        before: 0,
+        observation: 0,
+        nr: Self::NONE,
+        alone: 0,
+    };
 }
 
 /// Byte offsets in this kernel's structures, resolved from its BTF at load.
@@ -288,6 +324,10 @@ pub struct Target {
 pub struct Layout {
     /// 1 if the offsets below are valid.
     pub known: u32,
+    /// 1 if the running task and what it points to may be loaded from like any memory: the
+    /// verifier knows their types. That takes `bpf_get_current_task_btf` and
+    /// `bpf_task_pt_regs`, which are there since Linux 5.15.
+    pub direct: u32,
     /// `task_struct.mm`.
     pub task_mm: u32,
     /// `task_struct.tgid`.

@@ -6,36 +6,13 @@ use aya_ebpf::{
     macros::map,
     maps::{HashMap, PerCpuArray, RingBuf},
 };
-use tracer_ebpf::{CALL_SLOTS, LOSS_SLOTS, Target, plan};
-
-/// The call that a thread has under way. Kept between its calls: making one anew for each
-/// would cost more than everything else at an entry.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct InFlight {
-    /// When it was entered.
-    pub entered: u64,
-    /// [`tracer_ebpf::CallRecord::before`].
-    pub before: u64,
-    /// [`Target::since`] of its process: a slot left by an earlier observation is of none.
-    pub observation: u64,
-    /// Its number, or [`InFlight::NONE`].
-    pub nr: u64,
-    /// Calls of the process entered before it, if it was alone then; else a number that
-    /// none comes to.
-    pub alone: u64,
-}
-
-impl InFlight {
-    /// No call is under way.
-    pub const NONE: u64 = u64::MAX;
-}
+use tracer_ebpf::{CALL_SLOTS, InFlight, LOSS_SLOTS, Target, plan};
 
 /// The processes whose calls leave the kernel, by tgid.
 #[map]
 pub static TARGETS: HashMap<u32, Target> = HashMap::with_max_entries(16_384, 0);
 
-/// Calls between entry and exit, by pid and tgid.
+/// Calls between entry and exit, by pid and tgid; those of first threads are in [`TARGETS`].
 #[map]
 pub static IN_FLIGHT: HashMap<u64, InFlight> = HashMap::with_max_entries(65_536, 0);
 

@@ -1,12 +1,14 @@
 //! Memory of the kernel and of the user, read: figures, a stack's top, single words.
 //!
-//! Every read goes through a helper that fails rather than faults, at offsets that user
-//! space resolved from the kernel's BTF; without it nothing is read and figures are zero.
+//! Reads are at offsets that user space resolved from the kernel's BTF; without it nothing is
+//! read and figures are zero. What belongs to the running task is loaded directly where the
+//! kernel lets programs do that: it turns a load that faults into a zero. All else goes through
+//! a helper that fails rather than faults, which costs far more.
 
 use core::{mem::MaybeUninit, ptr};
 
 use aya_ebpf::helpers::generated::{
-    bpf_get_current_task, bpf_probe_read_kernel, bpf_probe_read_user,
+    bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_probe_read_user,
 };
 use tracer_ebpf::{Figures, Layout, MM_WINDOW, RSS_WINDOW, STACK_WORDS};
 
@@ -21,6 +23,97 @@ pub fn field(value: &'static u32) -> u32 {
     // SAFETY: a reference is readable; volatile because the loader replaces the value
     // after the compiler has seen the zeros above.
     unsafe { ptr::read_volatile(value) }
+}
+
+/// Whether the running task and what it points to may be loaded from. The verifier sees it as
+/// constant.
+#[inline(always)]
+pub fn loads_directly() -> bool {
+    field(&LAYOUT.direct) != 0
+}
+
+/// Loads a field behind a pointer whose type the verifier knows; zero if there is nothing.
+#[inline(always)]
+pub fn load<T: Copy>(base: u64, offset: u32) -> T {
+    // SAFETY: the verifier accepts only pointers into structures that it knows, at offsets that
+    // it knows; the kernel handles a fault.
+    unsafe { ptr::read_volatile((base as *const u8).add(offset as usize).cast()) }
+}
+
+/// The task that runs this program.
+#[derive(Clone, Copy)]
+pub struct Running(u64);
+
+impl Running {
+    /// A pointer whose type the verifier knows where loads are direct, else an address.
+    #[inline(always)]
+    pub fn task() -> Self {
+        if !loads_directly() {
+            return Self(Task::current().address());
+        }
+        // SAFETY: the helper takes nothing and cannot fail.
+        Self(unsafe { bpf_get_current_task_btf() as u64 })
+    }
+
+    /// As such a pointer or address.
+    #[inline(always)]
+    pub const fn pointer(self) -> u64 {
+        self.0
+    }
+
+    /// The figures of its address space; zero if it has none (any more).
+    #[inline(always)]
+    pub fn figures(self, out: *mut Figures) {
+        if !loads_directly() {
+            Task::from_address(self.0).figures(out);
+            return;
+        }
+        let mm = self.mm();
+        let size = |place: &'static u32| load(mm, field(&LAYOUT.mm_window) + field(place));
+        let first = field(&LAYOUT.mm_rss);
+        let pages = |index: u32| load(mm, first + index * field(&LAYOUT.rss_stride));
+        // SAFETY: callers pass a place in a record they reserved; fields are written, none is
+        // read. The order of the counters is the kernel's: file, anonymous, swap, shared memory.
+        unsafe {
+            (*out).mm = mm;
+            (*out).total_vm = size(&LAYOUT.mm_total_vm);
+            (*out).stack_vm = size(&LAYOUT.mm_stack_vm);
+            (*out).brk = size(&LAYOUT.mm_brk);
+            (*out).start_brk = size(&LAYOUT.mm_start_brk);
+            (*out).hiwater_rss = size(&LAYOUT.mm_hiwater_rss);
+            (*out).rss_file = pages(0);
+            (*out).rss_anon = pages(1);
+            (*out).rss_shmem = pages(3);
+        }
+    }
+
+    /// `mm->brk`.
+    #[inline(always)]
+    pub fn brk(self) -> u64 {
+        self.size(&LAYOUT.mm_brk)
+    }
+
+    /// `mm->total_vm`, pages.
+    #[inline(always)]
+    pub fn total_vm(self) -> u64 {
+        self.size(&LAYOUT.mm_total_vm)
+    }
+
+    /// A field of its `mm_struct`, by its place in the window.
+    #[inline(always)]
+    fn size(self, place: &'static u32) -> u64 {
+        let offset = field(&LAYOUT.mm_window) + field(place);
+        if loads_directly() {
+            load(self.mm(), offset)
+        } else {
+            read(read(self.0, field(&LAYOUT.task_mm)), offset)
+        }
+    }
+
+    #[inline(always)]
+    fn mm(self) -> u64 {
+        load(self.0, field(&LAYOUT.task_mm))
+    }
 }
 
 /// A task (`struct task_struct`) by its address in the kernel.
@@ -78,25 +171,6 @@ impl Task {
         // 5.10 has little of it.
         sizes(mm, out);
         resident(mm, out);
-    }
-
-    /// `mm->brk`.
-    #[inline(always)]
-    pub fn brk(self) -> u64 {
-        self.size(field(&LAYOUT.mm_brk))
-    }
-
-    /// `mm->total_vm`, pages.
-    #[inline(always)]
-    pub fn total_vm(self) -> u64 {
-        self.size(field(&LAYOUT.mm_total_vm))
-    }
-
-    /// A field of its `mm_struct`, by its place in the window.
-    #[inline(always)]
-    fn size(self, place: u32) -> u64 {
-        let mm = read(self.0, field(&LAYOUT.task_mm));
-        read(mm, field(&LAYOUT.mm_window) + place)
     }
 
     /// Where it is in the kernel.

@@ -10,7 +10,7 @@ use tracer_ebpf::{
 
 use crate::{
     emit, file,
-    memory::{self, Task},
+    memory::{self, Running},
     regs::Registers,
 };
 
@@ -42,6 +42,8 @@ pub struct Call {
     pub before: u64,
     /// Its result.
     pub ret: i64,
+    /// The thread, to be asked for more.
+    pub task: Running,
     /// Whether it takes part in the sequence lock of [`Target`].
     pub counted: bool,
     /// Whether nothing but this call changed what [`Call::before`] is to be compared with.
@@ -170,7 +172,7 @@ unsafe fn fill(record: *mut CallRecord, call: &Call, target: Option<*mut Target>
     unsafe {
         let header = &raw mut (*record).header;
         let (entered, exited) = counts(target);
-        Task::current().figures(&raw mut (*header).figures);
+        call.task.figures(&raw mut (*header).figures);
         let (entered_after, _) = counts(target);
         let alone = call.counted
             && call.sized_alone

@@ -1,6 +1,8 @@
 //! The registers a thread entered the kernel with, as a system call saved them.
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_task_pt_regs};
+
+use crate::memory::{Running, load, loads_directly};
 
 /// What a call was made with.
 pub struct Registers {
@@ -16,15 +18,65 @@ pub struct Registers {
     pub is_32_bit: bool,
 }
 
-impl Registers {
-    /// Reads `struct pt_regs` at an address in the kernel (`arch/x86/include/asm/ptrace.h`).
-    #[cfg(bpf_target_arch = "x86_64")]
+/// Where a call saved the registers.
+#[derive(Clone, Copy)]
+pub struct Saved(u64);
+
+impl Saved {
+    /// Those of the running task, which its hook was given at an address in the kernel.
     #[inline(always)]
-    pub fn read(address: u64) -> Self {
+    pub fn of(task: Running, address: u64) -> Self {
+        if !loads_directly() {
+            return Self(address);
+        }
+        // SAFETY: the helper takes a task and cannot fail.
+        Self(unsafe { bpf_task_pt_regs(task.pointer() as *mut _) } as u64)
+    }
+
+    /// The number of the call, where that alone costs little to know.
+    #[inline(always)]
+    pub fn nr(self) -> Option<u64> {
+        loads_directly().then(|| Registers::loaded_nr(self.0))
+    }
+
+    /// All that is of interest.
+    #[inline(always)]
+    pub fn read(self) -> Registers {
+        if loads_directly() {
+            Registers::loaded(self.0)
+        } else {
+            Registers::copied(self.0)
+        }
+    }
+}
+
+/// `struct pt_regs` of `arch/x86/include/asm/ptrace.h`.
+#[cfg(bpf_target_arch = "x86_64")]
+impl Registers {
+    /// `__USER32_CS`.
+    const CODE_32_BIT: u16 = 0x23;
+
+    #[inline(always)]
+    fn loaded_nr(regs: u64) -> u64 {
+        load(regs, 15 * 8)
+    }
+
+    #[inline(always)]
+    fn loaded(regs: u64) -> Self {
+        let word = |index: u32| load::<u64>(regs, index * 8);
+        Self {
+            args: [word(14), word(13), word(12), word(7), word(9), word(8)],
+            nr: Self::loaded_nr(regs),
+            ip: word(16),
+            sp: word(19),
+            is_32_bit: load::<u16>(regs, 17 * 8) == Self::CODE_32_BIT,
+        }
+    }
+
+    #[inline(always)]
+    fn copied(address: u64) -> Self {
         /// `pt_regs.r10`, the first of those wanted.
         const FIRST: u64 = 7 * 8;
-        /// `__USER32_CS`.
-        const CODE_32_BIT: u64 = 0x23;
         let words: [u64; 13] = copy(address + FIRST);
         let [r10, r9, r8, _, _, rdx, rsi, rdi, nr, ip, cs, _, sp] = words;
         Self {
@@ -32,27 +84,55 @@ impl Registers {
             nr,
             ip,
             sp,
-            is_32_bit: cs & 0xffff == CODE_32_BIT,
+            is_32_bit: cs as u16 == Self::CODE_32_BIT,
+        }
+    }
+}
+
+/// `struct pt_regs` of `arch/arm64/include/asm/ptrace.h`.
+#[cfg(bpf_target_arch = "aarch64")]
+impl Registers {
+    /// `pt_regs.sp`, behind the 31 general registers.
+    const SP: u32 = 31 * 8;
+    /// `PSR_MODE32_BIT`.
+    const MODE_32_BIT: u64 = 0x10;
+
+    #[inline(always)]
+    fn loaded_nr(regs: u64) -> u64 {
+        u64::from(load::<u32>(regs, Self::SP + 32))
+    }
+
+    #[inline(always)]
+    fn loaded(regs: u64) -> Self {
+        let word = |offset: u32| load::<u64>(regs, offset);
+        // `sp`, `pc`, `pstate`, `orig_x0`, `syscallno`: x0 has the result by the time the call
+        // is left.
+        Self {
+            args: [
+                word(Self::SP + 24),
+                word(8),
+                word(16),
+                word(24),
+                word(32),
+                word(40),
+            ],
+            nr: Self::loaded_nr(regs),
+            ip: word(Self::SP + 8),
+            sp: word(Self::SP),
+            is_32_bit: word(Self::SP + 16) & Self::MODE_32_BIT != 0,
         }
     }
 
-    /// Reads `struct pt_regs` at an address in the kernel (`arch/arm64/include/asm/ptrace.h`).
-    #[cfg(bpf_target_arch = "aarch64")]
     #[inline(always)]
-    pub fn read(address: u64) -> Self {
-        /// `pt_regs.sp`, behind the 31 general registers.
-        const SP: u64 = 31 * 8;
-        /// `PSR_MODE32_BIT`.
-        const MODE_32_BIT: u64 = 0x10;
+    fn copied(address: u64) -> Self {
         let [_, x1, x2, x3, x4, x5]: [u64; 6] = copy(address);
-        // x0 has the result by the time the call is left.
-        let [sp, ip, pstate, x0, nr]: [u64; 5] = copy(address + SP);
+        let [sp, ip, pstate, x0, nr]: [u64; 5] = copy(address + u64::from(Self::SP));
         Self {
             args: [x0, x1, x2, x3, x4, x5],
             nr: nr & 0xffff_ffff,
             ip,
             sp,
-            is_32_bit: pstate & MODE_32_BIT != 0,
+            is_32_bit: pstate & Self::MODE_32_BIT != 0,
         }
     }
 }

@@ -6,12 +6,12 @@ use aya_ebpf::{
     programs::RawTracePointContext,
 };
 use aya_log_ebpf::warn;
-use tracer_ebpf::{Target, TaskRecord, kind, loss};
+use tracer_ebpf::{InFlight, Target, TaskRecord, kind, loss};
 
 use crate::{
     call, emit,
     maps::{IN_FLIGHT, TARGETS},
-    memory::Task,
+    memory::{Running, Task},
     record,
 };
 
@@ -37,6 +37,7 @@ pub fn fork(ctx: RawTracePointContext) -> i32 {
             follow,
             // SAFETY: the helper takes nothing and cannot fail.
             since: unsafe { bpf_ktime_get_ns() },
+            first: InFlight::NEW,
         };
         if TARGETS.insert(tgid, target, 0).is_err() {
             emit::count_lost(loss::TARGETS);
@@ -135,6 +136,6 @@ unsafe fn fill(record: *mut TaskRecord, id: u64, kind: u32) {
         (*header).quiet = 0;
         (*record).last = 0;
         (*record).comm = bpf_get_current_comm().unwrap_or_default();
-        Task::current().figures(&raw mut (*header).figures);
+        Running::task().figures(&raw mut (*header).figures);
     }
 }

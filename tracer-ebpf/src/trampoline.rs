@@ -10,11 +10,15 @@ use aya_ebpf::{
     programs::{FEntryContext, FExitContext},
 };
 
+use tracer_ebpf::Target;
+
 use crate::{
-    call, hook,
+    call::{self, Left},
+    hook,
     kinds::Kinds,
     maps::{Plan, TARGETS},
-    regs::Registers,
+    memory::Running,
+    regs::Saved,
 };
 
 macro_rules! trampolines {
@@ -28,7 +32,7 @@ macro_rules! trampolines {
         pub fn $exit(ctx: FExitContext) -> i32 {
             let id = bpf_get_current_pid_tgid();
             if let Some(target) = TARGETS.get_ptr_mut((id >> 32) as u32) {
-                call::exit(id, target, ctx.arg::<u64>(0), ctx.arg::<i64>(1), Kinds::$kinds);
+                exit(&ctx, id, target, Kinds::$kinds);
             }
             0
         }
@@ -71,10 +75,18 @@ pub fn fentry_exit_group(ctx: FEntryContext) -> i32 {
 }
 
 #[inline(always)]
+fn exit(ctx: &FExitContext, id: u64, target: *mut Target, kinds: Kinds) {
+    let task = Running::task();
+    let saved = Saved::of(task, ctx.arg::<u64>(0));
+    let ret = ctx.arg::<i64>(1);
+    call::exit(id, target, &Left { task, saved, ret }, kinds);
+}
+
+#[inline(always)]
 fn enter(ctx: &FEntryContext) -> i32 {
     let id = bpf_get_current_pid_tgid();
     if let Some(target) = TARGETS.get_ptr_mut((id >> 32) as u32) {
-        let regs = Registers::read(ctx.arg::<u64>(0));
+        let regs = Saved::of(Running::task(), ctx.arg::<u64>(0)).read();
         if let Some(plan) = Plan::of(regs.nr)
             && !regs.is_32_bit
         {

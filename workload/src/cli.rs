@@ -9,6 +9,7 @@ use crate::bulk;
 use crate::error::Error;
 use crate::fuzz;
 use crate::input::Input;
+use crate::pace;
 use crate::report::{Action, Event, Format, Reporter, Subject};
 use crate::scenario::Scenario;
 use crate::stage::Stage;
@@ -57,6 +58,8 @@ enum Other {
     Mappings(bulk::Mappings),
     /// Have as many sleeping children as asked for
     Children(bulk::Children),
+    /// Time calls, as many and as fast as lines on standard input say
+    Pace(pace::Settings),
 }
 
 /// An allocation scenario and how to run it.
@@ -111,6 +114,7 @@ impl Args {
             (Some(Other::Storm(storm)), _) => storm.run(),
             (Some(Other::Mappings(mappings)), _) => mappings.run(),
             (Some(Other::Children(children)), _) => children.run(),
+            (Some(Other::Pace(settings)), _) => settings.run(),
             (None, Some(scenario)) => scenario.run(),
             // clap refuses a command line with neither.
             (None, None) => Ok(()),

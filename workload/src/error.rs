@@ -23,6 +23,8 @@ pub enum Error {
     Fuzz(&'static str, io::Error),
     /// The kernel did not give as much as was asked for.
     Bulk(&'static str, io::Error),
+    /// A line on standard input is no order.
+    Order(String),
 }
 
 impl fmt::Display for Error {
@@ -53,6 +55,11 @@ impl fmt::Display for Error {
                 f,
                 "cannot {what} once more: {error}; lower --count, or raise the limit that it \
                  meets (vm.max_map_count, kernel.pid_max, ulimit -u, ulimit -v)"
+            ),
+            Self::Order(line) => write!(
+                f,
+                "cannot carry out {line:?}: an order is `CALL COUNT [PER_SECOND]`, a call is one of pair, \
+                 brk, madvise, getppid"
             ),
             Self::Fuzz(what, error) => write!(
                 f,

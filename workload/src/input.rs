@@ -24,15 +24,21 @@ impl Input {
         if self.0.is_terminal() {
             eprintln!("press Enter to {purpose}");
         }
-        let mut byte = [0];
+        self.line().map(drop)
+    }
+
+    /// Waits for a whole line; `None` at the end of input.
+    pub fn line(&self) -> Result<Option<String>, Error> {
+        let (mut line, mut byte) = (Vec::new(), [0]);
         loop {
             match (&self.0).read(&mut byte) {
-                Ok(0) => return Ok(()),
-                Ok(_) if byte[0] == b'\n' => return Ok(()),
-                Ok(_) => {}
+                Ok(0) => return Ok(None),
+                Ok(_) if byte[0] == b'\n' => break,
+                Ok(_) => line.push(byte[0]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Error::Input(error)),
             }
         }
+        Ok(Some(String::from_utf8_lossy(&line).into_owned()))
     }
 }

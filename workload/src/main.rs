@@ -23,6 +23,7 @@ mod error;
 mod fuzz;
 mod input;
 mod memory;
+mod pace;
 mod random;
 mod report;
 mod scenario;

@@ -144,6 +144,10 @@ topics! {
     PathOffsets, Probes, "offsets of file paths",
         "names of files that are unmapped soon",
         "names are read from the map";
+    /// Programs may load from the running task.
+    DirectLoads, Probes, "direct loads of kernel fields",
+        "the kernel's figures cost each traced call a few nanoseconds then",
+        "a helper copies them, which costs more";
     /// The exit of calls can be tapped.
     SysExit, Probes, "raw tracepoint sys_exit",
         "captures calls on every kernel",

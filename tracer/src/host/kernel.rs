@@ -21,6 +21,12 @@ impl Release {
         major: 5,
         minor: 11,
     };
+    /// Since this kernel every tracing program may load from the running task and from its saved
+    /// registers like from any memory (`bpf_task_pt_regs`).
+    pub const DIRECT_LOADS: Self = Self {
+        major: 5,
+        minor: 15,
+    };
     /// The oldest kernel with all that the probes cannot do without (the ring buffer is
     /// of 5.8); none older than this one has been tried.
     pub const OLDEST: Self = Self {

@@ -151,6 +151,13 @@ pub(super) fn refusal(error: ProbeError) -> String {
     }
 }
 
+/// Whether the kernel accepts a program that uses all that the others do; it is not attached.
+pub(super) fn try_exit(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
+    let (name, _) = CALLS[0];
+    let program: &mut RawTracePoint = program(ebpf, name)?;
+    program.load().map_err(|error| verifier(name, &error))
+}
+
 fn raw_tracepoint(ebpf: &mut Ebpf, name: &str, tracepoint: &str) -> Result<(), ProbeError> {
     let program: &mut RawTracePoint = program(ebpf, name)?;
     program.load().map_err(|error| verifier(name, &error))?;

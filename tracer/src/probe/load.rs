@@ -5,7 +5,7 @@ use aya::{
     maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf},
 };
 use serde::{Deserialize, Serialize};
-use tracer_ebpf::{Layout, Target};
+use tracer_ebpf::{InFlight, Layout, Target};
 use zerocopy::IntoBytes;
 
 use super::{
@@ -73,6 +73,7 @@ pub struct Probes {
     skips: Skips,
     words: Option<Words>,
     follow: bool,
+    direct: bool,
     capture: Capture,
     availability: Availability,
 }
@@ -106,7 +107,7 @@ impl Probes {
         }
         let mut availability = Availability::default();
         let layout = match kernel_layout() {
-            Ok(layout) => layout,
+            Ok(layout) => with_direct_loads(layout, release),
             Err(error) => {
                 availability.no_figures = Some(format!("{error:#}"));
                 Layout::default()
@@ -125,6 +126,23 @@ impl Probes {
                 "RLIMIT_MEMLOCK could not be raised ({error}); this kernel charges maps to it"
             ));
         }
+        match Self::load_with(options, layout, availability.clone()) {
+            Err(ProbeError::Unsupported(_)) if layout.direct != 0 => {
+                let layout = Layout {
+                    direct: 0,
+                    ..layout
+                };
+                Self::load_with(options, layout, availability)
+            }
+            loaded => loaded,
+        }
+    }
+
+    fn load_with(
+        options: Options,
+        layout: Layout,
+        availability: Availability,
+    ) -> Result<(Self, Ring), ProbeError> {
         let ring_size = u32::try_from(options.ring.0)
             .map_err(|_| ProbeError::Unsupported("the ring must be smaller than 4 GiB".into()))?;
         let mut ebpf = open(layout, ring_size)?;
@@ -137,6 +155,7 @@ impl Probes {
             counters,
             words: None,
             follow: options.follow && layout.known != 0,
+            direct: layout.direct != 0,
             skips: Skips::default(),
             capture: Capture::default(),
             availability,
@@ -170,6 +189,7 @@ impl Probes {
             exited: 0,
             follow: u64::from(self.follow),
             since: clock::now().0,
+            first: InFlight::NEW,
         });
         self.targets
             .insert(pid.0, target, 0)
@@ -200,7 +220,8 @@ impl Probes {
     #[must_use]
     pub fn describe(&self) -> Vec<String> {
         let figures = match &self.availability.no_figures {
-            None => "the kernel's own figures come with each event",
+            None if self.direct => "the kernel's own figures come with each event, loaded directly",
+            None => "the kernel's own figures come with each event, copied by a helper",
             Some(_) => "the kernel's own figures do not come with events",
         };
         vec![self.capture.to_string(), figures.to_owned()]
@@ -257,6 +278,16 @@ pub(super) fn open(layout: Layout, ring_size: u32) -> Result<Ebpf, ProbeError> {
 
 fn kernel_layout() -> anyhow::Result<Layout> {
     layout::resolve(&kernel_types()?)
+}
+
+/// A layout whose structures are loaded from directly where a kernel of that release lets
+/// programs do so.
+pub(super) fn with_direct_loads(layout: Layout, release: Release) -> Layout {
+    let direct = layout.known != 0 && release >= Release::DIRECT_LOADS;
+    Layout {
+        direct: u32::from(direct),
+        ..layout
+    }
 }
 
 /// Reads the kernel's types.

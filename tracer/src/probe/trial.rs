@@ -127,7 +127,27 @@ impl Trial {
         found.is_some_and(|fact| fact.answer == crate::diagnosis::Answer::Yes)
     }
 
+    /// The layout with which programs load directly, if they may.
+    fn direct_loads(&mut self, layout: Layout) -> Layout {
+        let direct =
+            Release::running().map_or(layout, |release| load::with_direct_loads(layout, release));
+        let tried = (direct.direct != 0)
+            .then(|| load::open(direct, RING).and_then(|mut ebpf| attach::try_exit(&mut ebpf)));
+        let (fact, layout) = match tried {
+            Some(Ok(())) => (Fact::yes(Topic::DirectLoads, ""), direct),
+            Some(Err(error)) => (Fact::no(Topic::DirectLoads, error.to_string()), layout),
+            None if layout.known == 0 => (Fact::no(Topic::DirectLoads, "without offsets"), layout),
+            None => {
+                let why = format!("Linux {} and newer have them", Release::DIRECT_LOADS);
+                (Fact::no(Topic::DirectLoads, why), layout)
+            }
+        };
+        self.facts.push(fact);
+        layout
+    }
+
     fn programs(&mut self, layout: Layout) {
+        let layout = self.direct_loads(layout);
         let mut ebpf = match load::open(layout, RING) {
             Ok(ebpf) => ebpf,
             Err(error) => return self.without_programs(&error.to_string()),
@@ -219,6 +239,7 @@ impl Trial {
     fn without_programs(&mut self, why: &str) {
         let tracepoints = TRACEPOINTS.map(|(_, topic)| topic);
         for topic in tracepoints.into_iter().chain([
+            Topic::DirectLoads,
             Topic::Trampolines,
             Topic::Capture,
             Topic::VerifierBudget,

@@ -9,7 +9,7 @@ use crate::harness::{
 };
 
 /// Those that differ between kernels, and of which the answer will do.
-const ANSWERS: [&str; 4] = ["btf", "path-offsets", "trampolines", "jit"];
+const ANSWERS: [&str; 5] = ["btf", "path-offsets", "direct-loads", "trampolines", "jit"];
 /// Those of which the detail tells more.
 const DETAILS: [&str; 2] = ["capture", "verifier-budget"];
 

@@ -113,6 +113,13 @@ impl Children {
     }
 }
 
+/// Makes mappings until there are so many.
+pub fn scatter(count: usize) -> Result<(), Error> {
+    kernel::scatter(count)
+        .map(drop)
+        .map_err(|e| Error::Bulk("map a page", e))
+}
+
 fn print(line: &str) -> Result<(), Error> {
     let mut output = io::stdout().lock();
     writeln!(output, "{line}")
