@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::allocator::Allocator;
 use crate::bulk;
 use crate::error::Error;
+use crate::floor;
 use crate::fuzz;
 use crate::input::Input;
 use crate::pace;
@@ -60,6 +61,8 @@ enum Other {
     Children(bulk::Children),
     /// Time calls, as many and as fast as lines on standard input say
     Pace(pace::Settings),
+    /// Attach programs that do nothing to system calls: the least that tracing them costs
+    Floor(floor::Floor),
 }
 
 /// An allocation scenario and how to run it.
@@ -115,6 +118,7 @@ impl Args {
             (Some(Other::Mappings(mappings)), _) => mappings.run(),
             (Some(Other::Children(children)), _) => children.run(),
             (Some(Other::Pace(settings)), _) => settings.run(),
+            (Some(Other::Floor(floor)), _) => floor.run(),
             (None, Some(scenario)) => scenario.run(),
             // clap refuses a command line with neither.
             (None, None) => Ok(()),

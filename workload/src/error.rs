@@ -25,6 +25,8 @@ pub enum Error {
     Bulk(&'static str, io::Error),
     /// A line on standard input is no order.
     Order(String),
+    /// The empty programs were refused.
+    Floor(io::Error),
 }
 
 impl fmt::Display for Error {
@@ -60,6 +62,10 @@ impl fmt::Display for Error {
                 f,
                 "cannot carry out {line:?}: an order is `CALL COUNT [PER_SECOND]`, a call is one of pair, \
                  brk, madvise, getppid"
+            ),
+            Self::Floor(error) => write!(
+                f,
+                "cannot attach programs that do nothing: {error}; run this as root, on Linux 5.10 or newer"
             ),
             Self::Fuzz(what, error) => write!(
                 f,

@@ -20,6 +20,7 @@ mod allocator;
 mod bulk;
 mod cli;
 mod error;
+mod floor;
 mod fuzz;
 mod input;
 mod memory;
