@@ -109,9 +109,11 @@ impl Space {
     pub(super) fn clear(&mut self, span: Span, over: Over, exited: Nanos) -> Pieces {
         let old = self.map.take(span, |_| true);
         for (span, piece) in &old {
-            self.flows.of(piece).unmapped += span.len();
             if over == Over::Free {
+                self.flows.unmapped(piece, *span, exited);
                 self.outstanding.note(*span, *piece, exited);
+            } else {
+                self.flows.of(piece).unmapped += span.len();
             }
         }
         old
@@ -121,7 +123,7 @@ impl Space {
     pub(super) fn put(&mut self, span: Span, piece: Piece) {
         // Flows count since the attach: what was there before it did not come.
         if !matches!(piece.origin.how, Provenance::PreExisting | Provenance::Exec) {
-            self.flows.of(&piece).mapped += span.len();
+            self.flows.mapped(&piece, span.len());
         }
         self.map.put(span, piece);
     }
@@ -129,9 +131,8 @@ impl Space {
     /// Places the one new mapping of a call.
     pub(super) fn place(&mut self, span: Span, over: Over, piece: Piece) {
         self.clear(span, over, piece.origin.at);
-        let flow = self.flows.of(&piece);
-        flow.calls += 1;
-        flow.mapped += span.len();
+        self.flows.of(&piece).calls += 1;
+        self.flows.mapped(&piece, span.len());
         self.map.put(span, piece);
     }
 
@@ -152,7 +153,7 @@ impl Space {
             .map
             .take(span, |piece| concerns(entered, piece) && wanted(piece));
         for (span, piece) in gone {
-            self.flows.of(&piece).unmapped += span.len();
+            self.flows.unmapped(&piece, span, entered);
         }
     }
 

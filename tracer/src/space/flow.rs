@@ -3,8 +3,11 @@
 
 use rustc_hash::FxHashMap;
 
-use super::piece::{Backing, Piece, Provenance, SiteId};
-use crate::units::Bytes;
+use super::{
+    pace::Pace,
+    piece::{Backing, Piece, Provenance, SiteId},
+};
+use crate::units::{Bytes, Nanos, Span};
 
 /// What bytes have in common that are summed together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,12 +48,49 @@ pub struct Flow {
     pub discarded: Bytes,
     /// Calls that gave back.
     pub discards: u64,
+    /// When they mapped how much.
+    pub pace: Pace,
+}
+
+/// Whole mappings of one source and about one size that were unmapped as they had been mapped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Turnover {
+    /// How many.
+    pub mappings: u64,
+    /// Their bytes.
+    pub bytes: Bytes,
+    /// When the first was unmapped.
+    pub first: Nanos,
+    /// When the last was.
+    pub last: Nanos,
+    /// The largest.
+    pub largest: Bytes,
+    /// When that was unmapped.
+    pub largest_at: Nanos,
+    /// How long they were there, all together, nanoseconds.
+    pub lived: u64,
+}
+
+/// Sizes up to a power of two that are above half of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SizeClass(u32);
+
+impl SizeClass {
+    /// The class of a size.
+    #[must_use]
+    pub const fn of(size: Bytes) -> Self {
+        Self(match size.0.saturating_sub(1).checked_ilog2() {
+            Some(log) => log + 1,
+            None => 0,
+        })
+    }
 }
 
 /// All flows of one address space.
 #[derive(Clone, Debug, Default)]
 pub struct Flows {
     by_source: FxHashMap<Source, Flow>,
+    turnover: FxHashMap<(Source, SizeClass), Turnover>,
 }
 
 impl Flows {
@@ -63,6 +103,40 @@ impl Flows {
     #[must_use]
     pub fn get(&self, source: &Source) -> Flow {
         self.by_source.get(source).copied().unwrap_or_default()
+    }
+
+    /// Whole mappings that were unmapped again, by source and size, in no particular order.
+    pub fn turnover(&self) -> impl Iterator<Item = (&Source, SizeClass, &Turnover)> {
+        let each = self.turnover.iter();
+        each.map(|((source, class), turnover)| (source, *class, turnover))
+    }
+
+    /// Counts bytes that came.
+    pub(super) fn mapped(&mut self, piece: &Piece, bytes: Bytes) {
+        let flow = self.of(piece);
+        flow.mapped += bytes;
+        flow.pace.add(bytes, piece.origin.at);
+    }
+
+    /// Counts bytes that went.
+    pub(super) fn unmapped(&mut self, piece: &Piece, span: Span, at: Nanos) {
+        self.of(piece).unmapped += span.len();
+        let is_whole = span.len() == piece.origin.mapped;
+        if !is_whole || !matches!(piece.origin.how, Provenance::Call(_)) {
+            return;
+        }
+        let class = SizeClass::of(span.len());
+        let sum = self.turnover.entry((Source::of(piece), class)).or_default();
+        if sum.mappings == 0 {
+            sum.first = at;
+        }
+        sum.mappings += 1;
+        sum.bytes += span.len();
+        sum.last = sum.last.max(at);
+        sum.lived = sum.lived.saturating_add(at.since(piece.origin.at));
+        if span.len() > sum.largest {
+            (sum.largest, sum.largest_at) = (span.len(), at);
+        }
     }
 
     /// The sums a piece's bytes count into, to be added to.
@@ -86,5 +160,19 @@ impl Source {
                 Backing::File { .. } | Backing::Special(_) => SourceKind::File,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_ends_at_a_power_of_two() {
+        const MIB: u64 = 1 << 20;
+        let class = |size| SizeClass::of(Bytes(size));
+        assert_eq!(class(32 * MIB), class(16 * MIB + 1));
+        assert!(class(32 * MIB) < class(32 * MIB + 1));
+        assert_eq!(class(0), class(1));
     }
 }

@@ -21,6 +21,7 @@ mod intervals;
 mod mark;
 pub mod names;
 mod ordering;
+pub mod pace;
 pub mod piece;
 mod place;
 mod protect;
