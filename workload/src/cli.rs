@@ -94,6 +94,10 @@ struct ScenarioArgs {
     #[arg(long, value_name = "SECONDS", default_value = "12")]
     idle: Seconds,
 
+    /// Add the allocator's own statistics to each line (JSON only)
+    #[arg(long)]
+    stats: bool,
+
     /// Sleep after the "start" line, before the first allocation
     #[arg(long, value_name = "SECONDS", default_value = "0")]
     start_delay: Seconds,
@@ -139,7 +143,7 @@ impl ScenarioArgs {
             size: size.unwrap_or_else(|| self.scenario.default_size()),
             idle: self.idle,
             sleep: self.sleep,
-            reporter: Reporter::open(self.format, subject)?,
+            reporter: Reporter::open(self.format, subject, self.stats)?,
         };
 
         stage.step(Event::bare(Action::Start))?;

@@ -30,6 +30,7 @@ mod report;
 mod scenario;
 mod sizes;
 mod stage;
+mod stats;
 mod status;
 mod thread;
 mod units;

@@ -18,6 +18,7 @@ use self::line::Line;
 use crate::allocator::Allocator;
 use crate::error::Error;
 use crate::scenario::Scenario;
+use crate::stats::Stats;
 use crate::status::{Status, Usage};
 use crate::units::Step;
 
@@ -47,6 +48,8 @@ struct Record {
     /// The figures of step 0.
     start: Usage,
     subject: Subject,
+    /// What the allocator says of itself, if asked for.
+    stats: Option<Stats>,
 }
 
 /// Numbers the steps and prints them.
@@ -58,11 +61,12 @@ pub struct Reporter {
     output: File,
     next: Step,
     start: Option<Usage>,
+    with_stats: bool,
 }
 
 impl Reporter {
     /// Opens everything that a line needs, so that printing opens nothing.
-    pub fn open(format: Format, subject: Subject) -> Result<Self, Error> {
+    pub fn open(format: Format, subject: Subject, with_stats: bool) -> Result<Self, Error> {
         let output = io::stdout().as_fd().try_clone_to_owned();
         Ok(Self {
             format,
@@ -71,11 +75,13 @@ impl Reporter {
             output: File::from(output.map_err(Error::Output)?),
             next: Step(0),
             start: None,
+            with_stats,
         })
     }
 
     /// Reads VmSize and VmRSS, then prints one line.
     pub fn step(&mut self, event: Event) -> Result<(), Error> {
+        let stats = self.with_stats.then(|| Stats::ask(self.subject.allocator));
         let usage = self.status.read()?;
         let record = Record {
             step: self.next,
@@ -83,6 +89,7 @@ impl Reporter {
             usage,
             start: *self.start.get_or_insert(usage),
             subject: self.subject,
+            stats,
         };
         let mut line = Line::new();
         let written = match self.format {
@@ -118,6 +125,7 @@ mod tests {
                 scenario: Scenario::PinnedTop,
                 allocator: Allocator::Jemalloc,
             },
+            stats: None,
         }
     }
 

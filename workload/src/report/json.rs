@@ -29,6 +29,11 @@ pub(super) fn write(line: &mut Line, record: &Record) -> Result {
             subject.scenario, subject.allocator
         )?;
     }
+    if let Some(stats) = &record.stats {
+        line.write_str(r#","stats":{"#)?;
+        stats.write(line)?;
+        line.write_str("}")?;
+    }
     line.write_str("}\n")
 }
 

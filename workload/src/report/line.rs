@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Room for the longest line.
-const CAPACITY: usize = 512;
+const CAPACITY: usize = 1024;
 
 /// Text in a fixed buffer; what does not fit is an error.
 pub struct Line {
