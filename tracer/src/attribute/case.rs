@@ -3,6 +3,9 @@
 
 mod flows;
 mod fresh;
+mod pages;
+
+pub use pages::Pages;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +13,7 @@ use super::{
     Owner,
     allocators::{self, Allocator, Roster},
     caller::{self, Caller, Judge},
-    evidence::{Evidence, Resident},
+    evidence::{Evidence, PageSum, Resident},
     explanation::Confidence,
     landmarks::Landmarks,
     owner::{Basis, Registry, is_shared_memory},
@@ -44,6 +47,8 @@ pub struct Part {
     pub fresh: bool,
     /// Live, in a mapping made ahead of use of which another part has been given back.
     pub ahead: bool,
+    /// Which of its pages are there, if they were looked at.
+    pub pages: Option<PageSum>,
 }
 
 /// One process prepared for judgement.
@@ -156,27 +161,6 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// How much of the parts of some sort can at most be in memory or swapped; `None` if
-    /// nothing bounds it.
-    pub fn at_most_resident(&self, sort: impl Fn(&Part) -> bool) -> Option<Bytes> {
-        if self.evidence.residency.is_none() {
-            let parts = self.parts.iter().filter(|part| sort(part));
-            let bytes: Bytes = parts.map(|part| part.span.len()).sum();
-            let rss = self.evidence.rss_anon_at_end.or(self.evidence.rss.at_end);
-            return rss.map(|rss| rss.min(bytes));
-        }
-        let mut total = Bytes(0);
-        for group in self.cells.chunk_by(|a, b| a.vma == b.vma) {
-            let cells = group.iter().filter(|cell| sort(&self.parts[cell.part]));
-            let bytes: Bytes = cells.map(|cell| cell.span.len()).sum();
-            if bytes.0 > 0 {
-                let vma = self.vmas.get(group[0].vma?)?;
-                total += bytes.min(vma.rss + vma.swap);
-            }
-        }
-        Some(total)
-    }
-
     /// The calls that made parts of some sort: for each kind of call the sizes of the whole
     /// mappings, oldest first.
     pub fn mappings(&self, sort: impl Fn(&Part) -> bool) -> BTreeMap<Syscall, Vec<Bytes>> {
@@ -213,6 +197,7 @@ fn parts(registry: &Registry<'_>) -> Vec<Part> {
         .map(|(span, piece)| part(registry, span, piece))
         .collect();
     fresh::mark(&mut parts, registry.evidence.space.flows());
+    pages::note(&mut parts, registry.evidence.pages);
     // A mapping is known by its call: the moment and the thread.
     let call = |part: &Part| (part.piece.origin.at, part.piece.origin.tid);
     let released: BTreeSet<(Nanos, Tid)> = parts
@@ -246,6 +231,7 @@ fn part(registry: &Registry<'_>, span: Span, piece: &Piece) -> Part {
         kind,
         fresh: false,
         ahead: false,
+        pages: None,
     }
 }
 

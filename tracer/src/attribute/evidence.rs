@@ -2,7 +2,7 @@
 
 use crate::{
     space::{Space, piece::FileId},
-    units::{Addr, Bytes, Span},
+    units::{Addr, Bytes, Nanos, Span},
 };
 
 /// All that is known of one process when it is to be explained.
@@ -18,6 +18,9 @@ pub struct Evidence<'a> {
     pub settings: &'a Settings,
     /// What is in memory, by `/proc/<pid>/smaps`; `None` if the process was gone.
     pub residency: Option<&'a [Resident]>,
+    /// Which pages are in memory, range by range; `None` if the process was gone or its pages
+    /// may not be looked at.
+    pub pages: Option<&'a PageCensus>,
     /// The walk through glibc's main heap; `None` if not made or not possible.
     pub heap: Option<&'a HeapWalk>,
     /// VmSize over the run.
@@ -28,6 +31,8 @@ pub struct Evidence<'a> {
     pub rss_anon_at_end: Option<Bytes>,
     /// What could not be observed.
     pub doubt: Doubt,
+    /// When the observation began and ended, by the clock of events.
+    pub observed: (Nanos, Nanos),
 }
 
 /// A quantity at attach, at its highest and at the end.
@@ -90,6 +95,59 @@ pub struct Settings {
     pub etc_malloc_conf: Option<String>,
     /// `RLIMIT_AS`, bytes, if limited.
     pub address_space_limit: Option<Bytes>,
+    /// `RLIMIT_DATA`, if limited: bounds private writable memory (`VmData`).
+    #[serde(default)]
+    pub data_limit: Option<Bytes>,
+    /// `RLIMIT_STACK`, if limited: the size of a thread's stack by default.
+    #[serde(default)]
+    pub stack_limit: Option<Bytes>,
+    /// The kernel's.
+    #[serde(default)]
+    pub kernel: KernelSettings,
+    /// The limits of its memory control group, if it is in one.
+    #[serde(default)]
+    pub memory_group: Option<MemoryGroup>,
+}
+
+/// Settings of the kernel that bear on address spaces. What could not be read is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct KernelSettings {
+    /// `vm.overcommit_memory`: 0 heuristic, 1 always, 2 never.
+    pub overcommit_memory: Option<u8>,
+    /// `vm.overcommit_ratio`, percent; 0 if `vm.overcommit_kbytes` is used instead.
+    pub overcommit_ratio: Option<u64>,
+    /// `vm.overcommit_kbytes`; 0 if `vm.overcommit_ratio` is used instead.
+    pub overcommit_kbytes: Option<Bytes>,
+    /// `CommitLimit` of `/proc/meminfo`: holds if `vm.overcommit_memory` is 2.
+    pub commit_limit: Option<Bytes>,
+    /// `Committed_AS` of `/proc/meminfo`, of the whole system.
+    pub committed: Option<Bytes>,
+    /// `vm.max_map_count`: mappings that one process may have.
+    pub max_map_count: Option<u64>,
+    /// `transparent_hugepage/enabled`: `always`, `madvise` or `never`.
+    pub huge_pages: Option<String>,
+    /// `transparent_hugepage/defrag`.
+    pub huge_pages_defrag: Option<String>,
+    /// `transparent_hugepage/shmem_enabled`.
+    pub huge_pages_shmem: Option<String>,
+    /// `transparent_hugepage/khugepaged/max_ptes_none`: pages of 512 that may be missing where
+    /// khugepaged makes a huge page.
+    pub khugepaged_max_ptes_none: Option<u64>,
+}
+
+/// Limits of a memory control group, those of the groups around it included.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct MemoryGroup {
+    /// Its path below the root of the hierarchy, as `/proc/<pid>/cgroup` shows it.
+    pub path: String,
+    /// 1 or 2.
+    pub version: u8,
+    /// `memory.max` (`memory.limit_in_bytes`): the lowest on the way to the root.
+    pub max: Option<Bytes>,
+    /// `memory.high` (`memory.soft_limit_in_bytes` of version 1): likewise.
+    pub high: Option<Bytes>,
+    /// `memory.current` (`memory.usage_in_bytes`) of the group itself when it was read.
+    pub current: Option<Bytes>,
 }
 
 /// What is in memory of one VMA, as `/proc/<pid>/smaps` says.
@@ -105,8 +163,59 @@ pub struct Resident {
     pub lazy_free: Bytes,
     /// `Swap`.
     pub swap: Bytes,
+    /// `AnonHugePages`: of `rss`, in transparent huge pages.
+    #[serde(default)]
+    pub anon_huge: Bytes,
+    /// `Private_Hugetlb` and `Shared_Hugetlb`: not in `rss`.
+    #[serde(default)]
+    pub huge_tlb: Bytes,
     /// `nr` in `VmFlags`.
     pub no_reserve: bool,
+}
+
+/// Which pages are in memory, by the page tables themselves.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PageCensus {
+    /// How it was read.
+    pub method: PageMethod,
+    /// The ranges that were looked at.
+    pub sums: Vec<PageSum>,
+    /// Their size.
+    pub looked_at: Bytes,
+    /// Of the ranges asked about, what was not looked at: there was no time for it.
+    pub left_out: Bytes,
+    /// How long it took, nanoseconds.
+    pub took_ns: u64,
+}
+
+/// How page tables were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PageMethod {
+    /// By `PAGEMAP_SCAN`.
+    #[serde(rename = "pagemap-scan")]
+    Scan,
+    /// Entry by entry: pages of zeroes that were only read count as in memory, and huge pages
+    /// are not told from others.
+    #[serde(rename = "pagemap")]
+    Entries,
+}
+
+/// What is in memory of a range.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PageSum {
+    /// The range: a piece of the address space.
+    pub span: Span,
+    /// In memory, as RSS counts it.
+    pub resident: Bytes,
+    /// Of that, in huge pages.
+    pub huge: Bytes,
+    /// Read and never written: the kernel's page of zeroes, which RSS does not count.
+    pub zero: Bytes,
+    /// Swapped out.
+    pub swapped: Bytes,
+    /// Runs of pages in memory without a gap.
+    pub runs: u64,
 }
 
 /// glibc's main heap, chunk by chunk, read from the process' memory.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Owner;
+use super::{Owner, evidence::PageMethod};
 use crate::{
     event::Syscall,
     units::{Bytes, Span},
@@ -13,12 +13,16 @@ use crate::{
 pub struct Explanation {
     /// Every byte of VmSize, exactly once.
     pub ledger: Vec<LedgerRow>,
+    /// What is in memory, and what was returned to the kernel.
+    pub residency: Residency,
     /// Allocators in the process.
     pub allocators: Vec<AllocatorFound>,
     /// Who mapped and released how much since the attach, largest growth first.
     pub growth: Vec<GrowthRow>,
     /// Why bytes are still there, largest first.
     pub findings: Vec<Finding>,
+    /// Settings in force that bear on it, each with its source.
+    pub settings: Vec<InForce>,
     /// The answer in one sentence.
     pub verdict: Verdict,
     /// Who owns each piece of the address space, in order of address.
@@ -59,6 +63,62 @@ pub enum State {
     Stack,
     /// None of these.
     Other,
+}
+
+/// What is in memory of the process' own pages at the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Residency {
+    /// How pages were looked at; `None` if they were not.
+    pub method: Option<PageMethod>,
+    /// How much was looked at.
+    pub looked_at: Bytes,
+    /// What was to be looked at and was not, for want of time.
+    pub left_out: Bytes,
+    /// How long that took, nanoseconds.
+    pub took_ns: u64,
+    /// Given back by the last call about it, and still mapped: address space kept.
+    pub address_space_kept: Bytes,
+    /// Of that, neither in memory nor swapped: physical memory returned. `None` if not all of
+    /// it was looked at.
+    pub physical_returned: Option<Bytes>,
+    /// Of that, there at the end: touched again, or offered lazily and not yet taken.
+    pub in_memory_again: Option<Bytes>,
+    /// Page by page, by owner and by what calls said of it; only what was looked at.
+    pub pages: Vec<PageRow>,
+}
+
+/// What is in memory of an owner's private anonymous memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PageRow {
+    /// Whose.
+    pub owner: Owner,
+    /// What calls said of it last.
+    pub said: Said,
+    /// How much.
+    pub bytes: Bytes,
+    /// In memory.
+    pub resident: Bytes,
+    /// Of that, in huge pages.
+    pub huge: Bytes,
+    /// Read and never written: the kernel's page of zeroes.
+    pub zero: Bytes,
+    /// Swapped out.
+    pub swapped: Bytes,
+    /// Neither in memory nor swapped. Of what no call gave back: never touched, or given back
+    /// before the attach.
+    pub absent: Bytes,
+}
+
+/// What calls said last of pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Said {
+    /// Nothing: no call gave them back.
+    NotReleased,
+    /// Given back: `MADV_DONTNEED` and the like, or mapped over with `PROT_NONE`.
+    GivenBack,
+    /// Offered by `MADV_FREE`.
+    Offered,
 }
 
 /// How sure a statement is.
@@ -118,6 +178,21 @@ pub struct Finding {
     pub cannot_exclude: String,
     /// What would change it, and at what price.
     pub remedy: String,
+    /// How to check that the remedy helped; empty if none is needed.
+    pub verify: String,
+}
+
+/// A setting in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InForce {
+    /// Its name, as its maker writes it.
+    pub name: String,
+    /// Its value, as set.
+    pub value: String,
+    /// Where it is set, or that it is a default.
+    pub source: String,
+    /// What it does here.
+    pub effect: String,
 }
 
 /// The answer.

@@ -11,9 +11,11 @@ pub mod evidence;
 pub mod explanation;
 mod findings;
 mod growth;
+mod in_force;
 mod landmarks;
 mod ledger;
 mod owner;
+mod residency;
 mod tally;
 #[cfg(test)]
 mod testing;
@@ -34,8 +36,10 @@ pub fn explain(evidence: &Evidence<'_>) -> Explanation {
     let findings = findings::all(&case);
     Explanation {
         ledger: ledger::rows(&case),
+        residency: residency::of(&case),
         allocators: case.roster.found(&case.uses()),
         growth: growth::rows(&case),
+        settings: in_force::rows(&case),
         verdict: verdict::decide(&case, &findings),
         findings,
         owners: case

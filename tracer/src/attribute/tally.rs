@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::{
     Owner,
     case::Part,
-    evidence::{Evidence, Resident},
+    evidence::{Evidence, PageSum, Resident},
     explanation::State,
 };
 use crate::units::{Bytes, Span};
@@ -109,16 +109,52 @@ impl Tally {
     /// Sums the cells.
     pub fn of(evidence: &Evidence<'_>, parts: &[Part], cells: &[Cell], vmas: &[Resident]) -> Self {
         let mut tally = Self::default();
+        for (part, pages) in parts.iter().filter_map(|part| Some((part, seen(part)?))) {
+            tally.add_seen(part, pages);
+        }
         for group in cells.chunk_by(|a, b| a.vma == b.vma) {
+            let (known, rest): (Vec<Cell>, Vec<Cell>) = group
+                .iter()
+                .partition(|cell| seen(&parts[cell.part]).is_some());
+            if rest.is_empty() {
+                continue;
+            }
             let vma = group[0].vma.and_then(|index| vmas.get(index));
-            let bound = match (vma, evidence.residency) {
+            let vma = vma.map(|vma| without(vma, parts, &known));
+            let bound = match (&vma, evidence.residency) {
                 (Some(vma), _) => Some(vma.rss + vma.swap),
                 (None, Some(_)) => None,
                 (None, None) => evidence.rss_anon_at_end.or(evidence.rss.at_end),
             };
-            tally.add(parts, group, vma, bound);
+            tally.add(parts, &rest, vma.as_ref(), bound);
         }
         tally
+    }
+
+    /// Adds a part whose pages were looked at.
+    fn add_seen(&mut self, part: &Part, pages: &PageSum) {
+        let bytes = part.span.len();
+        let there = (pages.resident + pages.swapped).min(bytes);
+        // Given back, and there again: touched since. Mapped ahead, and not there: not used.
+        let (kind, rest) = match part.kind {
+            Kind::Discarded => (Kind::Live, Some(Kind::Discarded)),
+            Kind::Live if part.ahead => (Kind::Live, Some(Kind::OverMapped)),
+            kind => (kind, None),
+        };
+        let held = if rest.is_some() { there } else { bytes };
+        let mut add = |kind: Kind, bytes: Bytes, resident: Bytes| {
+            if bytes.0 > 0 {
+                let key = (part.owner.clone(), kind, part.fresh);
+                *self.sums.entry(key).or_default() += bytes;
+                let row = (part.owner.clone(), kind.state());
+                let sum = self.resident.entry(row).or_insert(Some(Bytes(0)));
+                *sum = sum.map(|sum| sum + resident);
+            }
+        };
+        add(kind, held, pages.resident);
+        if let Some(rest) = rest {
+            add(rest, bytes - there, Bytes(0));
+        }
     }
 
     /// Adds the cells of one VMA, of which at most `bound` can be in memory or swapped.
@@ -207,6 +243,28 @@ impl Tally {
         let sum = self.sums.get(&(owner.clone(), kind, fresh));
         sum.copied().unwrap_or_default()
     }
+}
+
+/// The pages of a part, if they were looked at and tell its state. What was offered lazily can
+/// have been written to again: only `LazyFree` of smaps bounds that.
+const fn seen(part: &Part) -> Option<&PageSum> {
+    match (part.kind, &part.pages) {
+        (Kind::LazilyFreed, _) => None,
+        (_, pages) => pages.as_ref(),
+    }
+}
+
+/// What a VMA has in memory besides what is known of some of its bytes.
+fn without(vma: &Resident, parts: &[Part], known: &[Cell]) -> Resident {
+    let mut rest = *vma;
+    for cell in known {
+        let part = &parts[cell.part];
+        if let Some(pages) = seen(part).filter(|_| part.span == cell.span) {
+            rest.rss = rest.rss - pages.resident;
+            rest.swap = rest.swap - pages.swapped;
+        }
+    }
+    rest
 }
 
 /// Counts as live again what must have been touched since it was given back: more is in

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::{
-    evidence::{CallSite, Evidence, Frame, HeapWalk, Module, Resident, Settings, Trend},
+    evidence::{
+        CallSite, Evidence, Frame, HeapWalk, Module, PageCensus, PageMethod, PageSum, Resident,
+        Settings, Trend,
+    },
     explain,
     explanation::{Explanation, Finding, State},
 };
@@ -75,6 +78,7 @@ pub struct World {
     pub space: Space,
     pub modules: Vec<Module>,
     pub settings: Settings,
+    pub pages: Option<PageCensus>,
     pub heap: Option<HeapWalk>,
     pub rss: Trend,
     pub rss_anon_at_end: Option<Bytes>,
@@ -133,6 +137,7 @@ impl World {
             peak: space.vm_size(),
             space,
             settings: Settings::default(),
+            pages: None,
             heap: None,
             rss: Trend::default(),
             rss_anon_at_end: None,
@@ -297,9 +302,35 @@ impl World {
         self.residency = Some(lines.collect());
     }
 
+    /// Looks at pages: those of a piece of the address space are there as far as is said, by an
+    /// address in it.
+    pub fn census(&mut self, there: &[(Addr, PageSum)]) {
+        let pieces = self.space.pieces();
+        let own = pieces.filter(|(_, piece)| piece.is_anonymous() && !piece.content.is_barren());
+        let sums: Vec<PageSum> = own
+            .map(|(span, _)| {
+                let mut inside = there.iter().filter(|(addr, _)| span.contains(*addr));
+                let sum = inside.next().map(|(_, sum)| *sum).unwrap_or_default();
+                PageSum { span, ..sum }
+            })
+            .collect();
+        self.pages = Some(PageCensus {
+            method: PageMethod::Scan,
+            looked_at: sums.iter().map(|sum| sum.span.len()).sum(),
+            sums,
+            left_out: Bytes(0),
+            took_ns: 1_000_000,
+        });
+    }
+
     /// The smaps taken, to be changed.
     pub fn residency(&mut self) -> &mut Vec<Resident> {
         self.residency.get_or_insert_default()
+    }
+
+    /// Lets time pass, nanoseconds.
+    pub fn wait(&mut self, nanos: u64) {
+        self.clock += nanos;
     }
 
     /// The call sites as symbols name them.
@@ -333,6 +364,7 @@ impl World {
             modules: &self.modules,
             settings: &self.settings,
             residency: self.residency.as_deref(),
+            pages: self.pages.as_ref(),
             heap: self.heap.as_ref(),
             vm_size: Trend {
                 at_attach: Some(self.attach),
@@ -342,6 +374,7 @@ impl World {
             rss: self.rss,
             rss_anon_at_end: self.rss_anon_at_end,
             doubt: self.doubt,
+            observed: (Nanos(0), Nanos(self.clock)),
         });
         let sum: Bytes = explanation.ledger.iter().map(|row| row.bytes).sum();
         assert_eq!(sum, self.space.vm_size(), "the ledger is exact");

@@ -14,7 +14,13 @@ pub fn count(number: u64, thing: &str) -> String {
     format!("{} {thing}{plural}", grouped(number))
 }
 
-fn grouped(number: u64) -> String {
+/// `0.10 s`, of nanoseconds.
+pub fn seconds(nanos: u64) -> String {
+    let hundredths = nanos / 10_000_000;
+    format!("{}.{:02} s", grouped(hundredths / 100), hundredths % 100)
+}
+
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -80,6 +86,12 @@ mod tests {
     fn counts_agree_with_their_noun() {
         assert_eq!(count(1, "call"), "1 call");
         assert_eq!(count(130_531, "mmap"), "130,531 mmaps");
+    }
+
+    #[test]
+    fn moments_are_seconds() {
+        assert_eq!(seconds(0), "0.00 s");
+        assert_eq!(seconds(1_234_567_890_123), "1,234.56 s");
     }
 
     #[test]

@@ -89,6 +89,8 @@ fn parse_residency(text: &str) -> Vec<Resident> {
             "Anonymous" => vma.anonymous = size().unwrap_or_default(),
             "LazyFree" => vma.lazy_free = size().unwrap_or_default(),
             "Swap" => vma.swap = size().unwrap_or_default(),
+            "AnonHugePages" => vma.anon_huge = size().unwrap_or_default(),
+            "Private_Hugetlb" | "Shared_Hugetlb" => vma.huge_tlb += size().unwrap_or_default(),
             "VmFlags" => vma.no_reserve = value.split_whitespace().any(|flag| flag == "nr"),
             _ => {}
         }

@@ -4,6 +4,7 @@
 //! file of the target says is data of a stranger: parsed, never trusted, never run.
 
 pub mod btf;
+mod cgroup;
 pub mod clock;
 pub mod elf;
 mod foreign;
@@ -11,6 +12,8 @@ pub mod heap_walk;
 pub mod kernel;
 pub mod launch;
 pub mod maps;
+pub mod pages;
 pub mod privilege;
 pub mod process;
+pub mod settings;
 pub mod survey;

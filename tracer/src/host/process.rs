@@ -15,7 +15,6 @@ use super::{
     privilege::{self, SYS_PTRACE},
 };
 use crate::{
-    attribute::{allocators::is_obeyed_variable, evidence::Settings},
     event::PidFd,
     report::Target,
     space::reading::Reading,
@@ -173,35 +172,8 @@ pub fn reading(pid: Pid) -> Result<Reading> {
     })
 }
 
-/// The settings that its allocators obey. What cannot be read stays empty.
-#[must_use]
-pub fn settings(pid: Pid) -> Settings {
-    let mut settings = Settings {
-        etc_malloc_conf: etc_malloc_conf(pid),
-        ..Settings::default()
-    };
-    let Ok(process) = open(pid) else {
-        return settings;
-    };
-    settings.environment = texts(pid, "environ")
-        .into_iter()
-        .filter_map(|variable| {
-            let (name, value) = variable.split_once('=')?;
-            Some((name.to_owned(), value.to_owned()))
-        })
-        .filter(|(name, _)| is_obeyed_variable(name))
-        .collect();
-    settings.environment.sort();
-    if let Ok(limits) = process.limits()
-        && let procfs::process::LimitValue::Value(limit) = limits.max_address_space.soft_limit
-    {
-        settings.address_space_limit = Some(Bytes(limit));
-    }
-    settings
-}
-
 /// The strings of a file of `/proc` that has one after the other; none if it cannot be read.
-fn texts(pid: Pid, file: &str) -> Vec<String> {
+pub fn texts(pid: Pid, file: &str) -> Vec<String> {
     let bytes = foreign::text_of(pid, file).unwrap_or_default();
     let mut texts: Vec<_> = bytes
         .split(|&byte| byte == 0)
@@ -212,11 +184,6 @@ fn texts(pid: Pid, file: &str) -> Vec<String> {
         texts.pop();
     }
     texts
-}
-
-fn etc_malloc_conf(pid: Pid) -> Option<String> {
-    let link = foreign::read_link(pid, "/etc", "malloc.conf").ok()?;
-    Some(link.to_string_lossy().into_owned())
 }
 
 /// The process that a descriptor of another process names, by its `fdinfo`.

@@ -64,10 +64,11 @@ pub enum Question {
     PidOfPidFd = 18,
     ObjectFile = 19,
     Calls = 20,
+    Pages = 21,
 }
 
 impl Question {
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 21] = [
         Self::Now,
         Self::CheckObservable,
         Self::AddTarget,
@@ -88,6 +89,7 @@ impl Question {
         Self::PidOfPidFd,
         Self::ObjectFile,
         Self::Calls,
+        Self::Pages,
     ];
 
     fn of(code: u8) -> Option<Self> {

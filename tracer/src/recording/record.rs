@@ -11,7 +11,7 @@ use super::{
     log::{Kept, Limit, Log, Store, WhyStopped},
 };
 use crate::{
-    attribute::evidence::{HeapWalk, Resident, Settings},
+    attribute::evidence::{HeapWalk, PageCensus, Resident, Settings},
     event::PidFd,
     report::Target,
     space::{reading::Reading, vma::Vma},
@@ -243,6 +243,13 @@ impl<W: World, S: Store> World for Recorder<W, S> {
     fn residency(&mut self, pid: Pid) -> Result<Vec<Resident>> {
         let answer = self.world.residency(pid);
         self.note_result(Question::Residency, &pid, &answer);
+        answer
+    }
+
+    fn pages(&mut self, pid: Pid, spans: &[Span]) -> Result<PageCensus> {
+        let answer = self.world.pages(pid, spans);
+        // The answer names its ranges; a process is asked about once.
+        self.note_result(Question::Pages, &pid, &answer);
         answer
     }
 

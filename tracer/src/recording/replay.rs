@@ -20,7 +20,7 @@ use super::{
     read::{Ending, NoRecording, Reader},
 };
 use crate::{
-    attribute::evidence::{HeapWalk, Resident, Settings},
+    attribute::evidence::{HeapWalk, PageCensus, Resident, Settings},
     event::PidFd,
     report::Target,
     space::{reading::Reading, vma::Vma},
@@ -278,6 +278,10 @@ impl<R: Read> World for Replay<R> {
 
     fn residency(&mut self, pid: Pid) -> Result<Vec<Resident>> {
         self.ask_result(Question::Residency, &pid)
+    }
+
+    fn pages(&mut self, pid: Pid, _spans: &[Span]) -> Result<PageCensus> {
+        self.ask_result(Question::Pages, &pid)
     }
 
     fn heap_walk(&mut self, pid: Pid, heap: Span) -> Option<HeapWalk> {

@@ -4,7 +4,7 @@ use super::{MOST_ENDED, Session, facts, mappings, process::Process, readings::Ve
 use crate::{
     attribute::{
         self,
-        evidence::{Doubt, Evidence, HeapWalk, Resident, Trend},
+        evidence::{Doubt, Evidence, HeapWalk, PageCensus, Resident, Trend},
     },
     report::{Ending, EventCounts, Gap, ProcessReport},
     space::piece::Backing,
@@ -16,6 +16,9 @@ use crate::{
 /// RSS up to which residency is read mapping by mapping: the kernel walks every page table
 /// of the process under its lock, about a second for this much.
 const MOST_RESIDENT: Bytes = Bytes(256 << 30);
+
+/// Ranges whose pages are looked at, the largest if there are more.
+const MOST_RANGES: usize = 1 << 16;
 
 impl<W: World> Session<'_, W> {
     /// Ends the observation of a process and keeps its report.
@@ -67,6 +70,7 @@ fn report(
     let alive = ending == Ending::StillRunning;
     let memory = alive.then(|| world.memory(pid).ok()).flatten();
     let residency = residency(world, pid, memory);
+    let pages = alive.then(|| pages(world, pid, tracked)).flatten();
     let heap = alive.then(|| heap(world, pid, tracked)).flatten();
     let kernel = match verified {
         Some(verified) => Some(verified.kernel_vm_size),
@@ -89,12 +93,14 @@ fn report(
     if settings.environment.is_empty() && alive {
         settings = world.settings(pid);
     }
+    let now = world.now();
     let explanation = attribute::explain(&Evidence {
         space,
         sites: &sites,
         modules: &modules,
         settings: &settings,
         residency: residency.as_deref(),
+        pages: pages.as_ref(),
         heap: heap.as_ref(),
         vm_size,
         rss,
@@ -107,8 +113,8 @@ fn report(
             drift: Bytes(drift.unsigned_abs()),
             unread: tracked.was_never_read(),
         },
+        observed: (process.begun, now),
     });
-    let now = world.now();
     let names_memory = verified.is_some_and(|verified| verified.names_memory);
     ProcessReport {
         target: process.target.clone(),
@@ -150,6 +156,20 @@ fn residency(world: &mut impl World, pid: Pid, memory: Option<Memory>) -> Option
         .residency(pid)
         .ok()
         .filter(|resident| !resident.is_empty())
+}
+
+/// Which pages of its own memory are there. What nothing was ever in is not asked about.
+fn pages(world: &mut impl World, pid: Pid, tracked: &Tracked) -> Option<PageCensus> {
+    let pieces = tracked.space().pieces().filter(|(_, piece)| {
+        piece.is_anonymous() && !piece.traits.huge_tlb && !piece.content.is_barren()
+    });
+    let mut spans: Vec<Span> = pieces.map(|(span, _)| span).collect();
+    if spans.len() > MOST_RANGES {
+        spans.sort_by_key(|span| std::cmp::Reverse(span.len()));
+        spans.truncate(MOST_RANGES);
+        spans.sort();
+    }
+    world.pages(pid, &spans).ok()
 }
 
 /// The walk through the main heap, whose ends the kernel's figures or the map give.

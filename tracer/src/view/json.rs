@@ -10,7 +10,7 @@ use super::perms;
 use crate::{
     attribute::{
         Owner,
-        explanation::{AllocatorFound, Finding, GrowthRow, LedgerRow, Verdict},
+        explanation::{AllocatorFound, Finding, GrowthRow, InForce, LedgerRow, Residency, Verdict},
     },
     event::Syscall,
     report::{
@@ -107,8 +107,10 @@ struct Process<'a> {
     events: &'a EventCounts,
     reconciliation: Reconciliation,
     ledger: &'a [LedgerRow],
+    residency: &'a Residency,
     growth: Vec<Growth<'a>>,
     findings: &'a [Finding],
+    settings: &'a [InForce],
     allocators: &'a [AllocatorFound],
     unobserved: &'a [Gap],
     timeline: Vec<Moment>,
@@ -190,8 +192,10 @@ impl<'a> Process<'a> {
             events: &process.events,
             reconciliation: process.reconciliation,
             ledger: &explanation.ledger,
+            residency: &explanation.residency,
             growth: explanation.growth.iter().map(Growth::new).collect(),
             findings: &explanation.findings,
+            settings: &explanation.settings,
             allocators: &explanation.allocators,
             unobserved: &process.unobserved,
             timeline: process

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use crate::{
     attribute::{
         Owner,
-        evidence::Trend,
+        evidence::{PageMethod, Trend},
         explanation::{
-            AllocatorFound, Confidence, Explanation, Finding, GrowthRow, LedgerRow, State, Verdict,
-            VerdictCode,
+            AllocatorFound, Confidence, Explanation, Finding, GrowthRow, InForce, LedgerRow,
+            PageRow, Residency, Said, State, Verdict, VerdictCode,
         },
     },
     event::Syscall,
@@ -59,9 +59,11 @@ pub fn two_processes() -> Report {
     child.timeline.clear();
     child.explanation = Explanation {
         ledger: vec![],
+        residency: Residency::default(),
         allocators: vec![],
         growth: vec![],
         findings: vec![],
+        settings: vec![],
         verdict: Verdict {
             code: VerdictCode::Inconclusive,
             summary: "It ended before its address space could be read.".into(),
@@ -193,6 +195,37 @@ fn explanation() -> Explanation {
             row(JEMALLOC, State::OverMapped, mib(16), Some(mib(3))),
             row(Owner::UNKNOWN, State::Other, Bytes(0), None),
         ],
+        residency: Residency {
+            method: Some(PageMethod::Scan),
+            looked_at: mib(1553),
+            left_out: Bytes(0),
+            took_ns: 400_000,
+            address_space_kept: mib(1536),
+            physical_returned: Some(mib(1536)),
+            in_memory_again: Some(Bytes(0)),
+            pages: vec![
+                PageRow {
+                    owner: JEMALLOC,
+                    said: Said::GivenBack,
+                    bytes: mib(1536),
+                    resident: Bytes(0),
+                    huge: Bytes(0),
+                    zero: Bytes(0),
+                    swapped: Bytes(0),
+                    absent: mib(1536),
+                },
+                PageRow {
+                    owner: JEMALLOC,
+                    said: Said::NotReleased,
+                    bytes: mib(16),
+                    resident: mib(3),
+                    huge: mib(2),
+                    zero: Bytes(4096),
+                    swapped: Bytes(0),
+                    absent: mib(13),
+                },
+            ],
+        },
         allocators: vec![AllocatorFound {
             name: "jemalloc".into(),
             confidence: Confidence::High,
@@ -220,6 +253,13 @@ fn explanation() -> Explanation {
             cannot_exclude: "the program allocates as much again later".into(),
             remedy: "MALLOC_CONF=retain:false; unmapping splits mappings and costs system calls"
                 .into(),
+            verify: "Trace the same load with it: VmSize at the end must be lower.".into(),
+        }],
+        settings: vec![InForce {
+            name: "opt.retain".into(),
+            value: "true".into(),
+            source: "default of jemalloc 5".into(),
+            effect: "keeps address space whose pages it gave back".into(),
         }],
         verdict: Verdict {
             code: VerdictCode::RetainedByAllocator,

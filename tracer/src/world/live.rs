@@ -15,9 +15,11 @@ use tokio::{
 
 use super::{Calls, ElfFacts, Losses, Memory, Outcome, Subject, Turn, World};
 use crate::{
-    attribute::evidence::{HeapWalk, Resident, Settings},
+    attribute::evidence::{HeapWalk, PageCensus, Resident, Settings},
     event::PidFd,
-    host::{clock, elf, heap_walk, kernel, launch, maps, privilege, process as host},
+    host::{
+        clock, elf, heap_walk, kernel, launch, maps, pages, privilege, process as host, settings,
+    },
     probe::{self, CaptureWish, Probes, Ring},
     report::Target,
     space::{reading::Reading, vma::Vma},
@@ -301,7 +303,7 @@ impl World for Live {
     }
 
     fn settings(&mut self, pid: Pid) -> Settings {
-        host::settings(pid)
+        settings::settings(pid)
     }
 
     fn memory(&mut self, pid: Pid) -> Result<Memory> {
@@ -322,6 +324,10 @@ impl World for Live {
 
     fn residency(&mut self, pid: Pid) -> Result<Vec<Resident>> {
         maps::read_residency(pid)
+    }
+
+    fn pages(&mut self, pid: Pid, spans: &[Span]) -> Result<PageCensus> {
+        pages::census(pid, spans)
     }
 
     fn heap_walk(&mut self, pid: Pid, heap: Span) -> Option<HeapWalk> {

@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, ffi::OsString};
 use anyhow::Result;
 
 use crate::{
-    attribute::evidence::{HeapWalk, Resident, Settings},
+    attribute::evidence::{HeapWalk, PageCensus, Resident, Settings},
     event::PidFd,
     report::Target,
     space::{reading::Reading, vma::Vma},
@@ -145,6 +145,11 @@ pub trait World {
     /// # Errors
     /// See [`World`].
     fn residency(&mut self, pid: Pid) -> Result<Vec<Resident>>;
+    /// Which pages of these ranges of it are in memory, as far as there is time to look.
+    ///
+    /// # Errors
+    /// See [`World`].
+    fn pages(&mut self, pid: Pid, spans: &[Span]) -> Result<PageCensus>;
     /// glibc's main heap in it, chunk by chunk, if there is one that holds still.
     fn heap_walk(&mut self, pid: Pid, heap: Span) -> Option<HeapWalk>;
     /// Whether it still has an address space.

@@ -1,6 +1,6 @@
 //! The Go runtime: arenas of 64 MiB, given back page by page by its scavenger.
 
-use super::{Allocator, PLAIN, Shape, Topic, settings};
+use super::{Allocator, Decay, PLAIN, Shape, Topic, settings};
 use crate::attribute::evidence::Evidence;
 
 /// Where its heap begins unless built with a randomised base.
@@ -25,6 +25,11 @@ pub(super) static GO: Allocator = Allocator {
     variables: &["GOGC", "GOMEMLIMIT", "GODEBUG"],
     experiment: "debug.FreeOSMemory() in the process: what RSS falls by was garbage",
     advice,
+    decay: |_| {
+        Some(Decay::ByThread(
+            "its scavenger gives back what is free after a collection, step by step".to_owned(),
+        ))
+    },
     ..PLAIN
 };
 

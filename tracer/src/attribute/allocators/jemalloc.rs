@@ -1,8 +1,11 @@
 //! jemalloc, in its own library or linked in under a prefix (Rust's `tikv-jemallocator`,
 //! pyarrow, …).
 
-use super::{Allocator, Shape, Topic, settings};
-use crate::{attribute::evidence::Evidence, attribute::text, units::Bytes};
+use super::{Allocator, Decay, Shape, Topic, settings};
+use crate::{
+    attribute::{evidence::Evidence, explanation::InForce, text},
+    units::Bytes,
+};
 
 /// The smallest mapping it makes for memory to hand out.
 const SMALLEST_MAPPING: u64 = 2 << 20;
@@ -46,6 +49,8 @@ pub(super) static JEMALLOC: Allocator = Allocator {
     experiment: "mallctl(\"thread.tcache.flush\") and mallctl(\"arena.4096.purge\") in the \
                  process, or its figures stats.allocated and stats.retained",
     advice,
+    options,
+    decay,
 };
 
 fn fits(shape: &Shape) -> bool {
@@ -99,15 +104,107 @@ fn variables(evidence: &Evidence<'_>) -> Vec<String> {
 
 /// An option's value as jemalloc sees it: the environment wins over `/etc/malloc.conf`.
 fn option<'e>(evidence: &'e Evidence<'_>, name: &str) -> Option<&'e str> {
+    sourced(evidence, name).map(|(value, _)| value)
+}
+
+/// The same, with where it is set.
+fn sourced<'e>(evidence: &'e Evidence<'_>, name: &str) -> Option<(&'e str, String)> {
     let variables = variables(evidence);
     let set = variables.iter().find_map(|variable| {
         let list = settings::variable(evidence.settings, variable)?;
-        settings::option(list, name)
+        let value = settings::option(list, name)?;
+        Some((value, format!("environment: {variable}")))
     });
     set.or_else(|| {
         let unprefixed = variables.iter().any(|variable| variable == "MALLOC_CONF");
         let list = evidence.settings.etc_malloc_conf.as_deref()?;
-        settings::option(list, name).filter(|_| unprefixed)
+        let value = settings::option(list, name).filter(|_| unprefixed)?;
+        Some((value, "/etc/malloc.conf".to_owned()))
+    })
+}
+
+/// Options that bear on address space and memory, with jemalloc 5's defaults on 64-bit Linux
+/// (its `doc/jemalloc.xml`) and what they do.
+const OPTIONS: [(&str, &str, &str); 11] = [
+    (
+        "retain",
+        "true",
+        "true: keeps address space whose pages it gave back; false: unmaps it",
+    ),
+    (
+        "dirty_decay_ms",
+        "10000",
+        "how long after it was freed memory is given back; 0: at once; -1: never",
+    ),
+    (
+        "muzzy_decay_ms",
+        "0",
+        "how long memory given back lazily (MADV_FREE) stays so; 0: MADV_DONTNEED is used at once",
+    ),
+    (
+        "background_thread",
+        "false",
+        "true: decay goes on while the program idles; false: only when it calls jemalloc",
+    ),
+    (
+        "oversize_threshold",
+        "8388608",
+        "blocks from this size on come from an arena of their own, whose memory is given back at \
+         once",
+    ),
+    (
+        "hpa",
+        "false",
+        "true: memory is managed by huge pages, and given back only by whole ones",
+    ),
+    (
+        "thp",
+        "default",
+        "always: asks for transparent huge pages; never: forbids them; default: as the system",
+    ),
+    (
+        "metadata_thp",
+        "disabled",
+        "whether its own records may use transparent huge pages",
+    ),
+    (
+        "narenas",
+        "4 for each processor",
+        "arenas, each of which keeps free memory of its own",
+    ),
+    (
+        "tcache_max",
+        "32768",
+        "the largest block that a thread's cache keeps",
+    ),
+    ("dss", "secondary", "whether it takes memory by brk too"),
+];
+
+fn options(evidence: &Evidence<'_>) -> Vec<InForce> {
+    let row = |(name, default, effect): (&str, &str, &str)| {
+        let set = sourced(evidence, name);
+        let (value, source) = set.unwrap_or((default, settings::by_default("jemalloc 5")));
+        InForce {
+            name: format!("opt.{name}"),
+            value: value.to_owned(),
+            source,
+            effect: effect.to_owned(),
+        }
+    };
+    OPTIONS.into_iter().map(row).collect()
+}
+
+fn decay(evidence: &Evidence<'_>) -> Option<Decay> {
+    let delay = option(evidence, "dirty_decay_ms").unwrap_or("10000");
+    if delay == "-1" {
+        return Some(Decay::Never("dirty_decay_ms:-1".to_owned()));
+    }
+    let rule = format!("freed memory goes back over {delay} ms (dirty_decay_ms)");
+    Some(match option(evidence, "background_thread") {
+        Some("true") => Decay::ByThread(format!("{rule}, by a thread of jemalloc's")),
+        _ => Decay::ByCalls(format!(
+            "{rule}, but only when the program calls jemalloc (background_thread is off)"
+        )),
     })
 }
 
@@ -138,8 +235,9 @@ fn retain_advice(evidence: &Evidence<'_>) -> String {
         "Usually nothing: it costs no memory. If VmSize itself is limited or watched, set {} \
          before the program starts: jemalloc then unmaps, and maps no more than it needs. \
          Price: many more calls (a measured example: 130,531 mmaps instead of 29) and \
-         mappings. Decay, background threads and huge-page settings do not change VmSize.",
-        exact.join(" or ")
+         mappings.{} Decay, background threads and huge-page settings do not change VmSize.",
+        exact.join(" or "),
+        settings::mappings_remark(evidence)
     );
     let unread = settings::variable(evidence.settings, "MALLOC_CONF").is_some()
         && !variables.iter().any(|name| name == "MALLOC_CONF");

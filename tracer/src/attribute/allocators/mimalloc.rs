@@ -1,6 +1,6 @@
 //! mimalloc: segments of 32 MiB (2.0) or arenas of 1 GiB (2.3, 3).
 
-use super::{Allocator, PLAIN, Shape, Topic, settings};
+use super::{Allocator, Decay, PLAIN, Shape, Topic, settings};
 use crate::attribute::evidence::Evidence;
 
 const ARENA: u64 = 1 << 30;
@@ -26,6 +26,8 @@ pub(super) static MIMALLOC: Allocator = Allocator {
     variables: &["MIMALLOC_*", "mimalloc_*"],
     experiment: "mi_collect(true) in the process: what RSS falls by was free",
     advice,
+    options: |evidence| settings::rows(evidence.settings, "mimalloc", &OPTIONS),
+    decay,
     ..PLAIN
 };
 
@@ -70,4 +72,58 @@ fn advice(evidence: &Evidence<'_>, topic: Topic) -> String {
             settings::limit_remark(evidence.settings)
         ),
     }
+}
+
+/// Options that bear on address space and memory (`src/options.c` of versions 2 and 3).
+const OPTIONS: [settings::Known; 6] = [
+    (
+        &[
+            "MIMALLOC_PURGE_DELAY",
+            "MIMALLOC_RESET_DELAY",
+            "MIMALLOC_DECOMMIT_DELAY",
+        ],
+        "1000 (version 3), 10 (version 2)",
+        "milliseconds after which free pages are given back; 0: at once; -1: never",
+    ),
+    (
+        &["MIMALLOC_ARENA_PURGE_MULT"],
+        "1 (version 3), 10 (version 2)",
+        "the delay of arenas is this many times as long",
+    ),
+    (
+        &["MIMALLOC_PURGE_DECOMMITS", "MIMALLOC_RESET_DECOMMITS"],
+        "1",
+        "0: pages are given back by MADV_FREE rather than MADV_DONTNEED",
+    ),
+    (
+        &["MIMALLOC_ARENA_RESERVE"],
+        "1048576",
+        "KiB of address space that it takes at a time",
+    ),
+    (
+        &["MIMALLOC_DISALLOW_ARENA_ALLOC"],
+        "0",
+        "1: it maps what it needs and unmaps it again",
+    ),
+    (
+        &["MIMALLOC_ALLOW_LARGE_OS_PAGES", "MIMALLOC_LARGE_OS_PAGES"],
+        "0",
+        "1: it asks for huge pages",
+    ),
+];
+
+fn decay(evidence: &Evidence<'_>) -> Option<Decay> {
+    let names = ["MIMALLOC_PURGE_DELAY", "MIMALLOC_DECOMMIT_DELAY"];
+    let set = names
+        .into_iter()
+        .find_map(|name| Some((name, settings::variable(evidence.settings, name)?)));
+    if let Some((name, "-1")) = set {
+        return Some(Decay::Never(format!("{name}=-1")));
+    }
+    let delay = set.map_or("its purge delay".to_owned(), |(_, delay)| {
+        format!("{delay} ms")
+    });
+    Some(Decay::ByCalls(format!(
+        "free pages go back after {delay}, but only when the program calls mimalloc"
+    )))
 }

@@ -13,7 +13,7 @@ mod jemalloc;
 mod jvm;
 mod mimalloc;
 pub mod musl;
-mod pattern;
+pub(super) mod pattern;
 mod pymalloc;
 mod roster;
 mod rpmalloc;
@@ -25,7 +25,10 @@ mod tbb;
 mod tcmalloc;
 mod v8;
 
-use super::evidence::{Evidence, Module};
+use super::{
+    evidence::{Evidence, Module},
+    explanation::InForce,
+};
 
 pub(super) use roster::{Roster, Use};
 pub(super) use shape::Shape;
@@ -84,6 +87,23 @@ pub(super) struct Allocator {
     pub experiment: &'static str,
     /// What would change it, and at what price, given the settings in force.
     pub advice: fn(&Evidence<'_>, Topic) -> String,
+    /// Its settings, set or by default, as far as they bear on address space and memory.
+    pub options: fn(&Evidence<'_>) -> Vec<InForce>,
+    /// When it gives pages of freed memory back, given the settings in force; `None` if that
+    /// is not known.
+    pub decay: fn(&Evidence<'_>) -> Option<Decay>,
+}
+
+/// When an allocator gives pages of freed memory back to the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Decay {
+    /// Some time after they were freed, but only while the program goes on calling it. The
+    /// rule in words: a clause.
+    ByCalls(String),
+    /// Some time after, by a thread of its own.
+    ByThread(String),
+    /// Never: a setting forbids it. Which one.
+    Never(String),
 }
 
 /// What advice is asked about.
@@ -119,6 +139,8 @@ const PLAIN: Allocator = Allocator {
     variables: &[],
     experiment: "its own statistics",
     advice: |_, topic| general_advice(topic).to_owned(),
+    options: |_| Vec::new(),
+    decay: |_| None,
 };
 
 /// Advice where nothing particular to the allocator is known.

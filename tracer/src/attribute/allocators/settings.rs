@@ -3,7 +3,14 @@
 //! What a program sets by calling its allocator is not seen.
 
 use super::{Allocator, pattern};
-use crate::{attribute::evidence::Settings, units::Bytes};
+use crate::{
+    attribute::{
+        evidence::{Evidence, Settings},
+        explanation::InForce,
+        text,
+    },
+    units::Bytes,
+};
 
 /// The value of an environment variable.
 pub fn variable<'s>(settings: &'s Settings, name: &str) -> Option<&'s str> {
@@ -47,7 +54,7 @@ pub fn in_force(allocator: &Allocator, settings: &Settings) -> Vec<String> {
         .environment
         .iter()
         .filter(|(key, _)| pattern::any(allocator.variables, key))
-        .map(|(key, value)| format!("{key}={value} is set"))
+        .map(|(key, value)| format!("{key}={value} is set (environment)"))
         .collect();
     if allocator.name == "jemalloc"
         && let Some(conf) = &settings.etc_malloc_conf
@@ -57,16 +64,74 @@ pub fn in_force(allocator: &Allocator, settings: &Settings) -> Vec<String> {
     lines
 }
 
-/// A remark on the process's own limit of address space; empty if it has none.
+/// A setting taken from the environment: its names, newest first; its default; what it does.
+pub type Known = (&'static [&'static str], &'static str, &'static str);
+
+/// Settings of the environment, set or by default.
+pub fn rows(settings: &Settings, whose: &str, known: &[Known]) -> Vec<InForce> {
+    let row = |&(names, default, effect): &Known| {
+        let set = names
+            .iter()
+            .find_map(|name| Some((*name, variable(settings, name)?)));
+        let (name, value, source) = match set {
+            Some((name, value)) => (name, value, format!("environment: {name}")),
+            None => (names[0], default, by_default(whose)),
+        };
+        InForce {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            source,
+            effect: effect.to_owned(),
+        }
+    };
+    known.iter().map(row).collect()
+}
+
+/// The source of what nobody set.
+pub fn by_default(whose: &str) -> String {
+    format!("default of {whose}")
+}
+
+/// A remark on limits of address space; empty if there are none. `VmSize` counts in the first,
+/// private writable memory in the others, whether it has pages or not.
 pub fn limit_remark(settings: &Settings) -> String {
-    settings
-        .address_space_limit
-        .map_or_else(String::new, |limit| {
-            format!(
-                " Here it matters: the process may have no more than {limit} of address space \
-                 (RLIMIT_AS)."
-            )
-        })
+    let mut limits: Vec<String> = Vec::new();
+    if let Some(limit) = settings.address_space_limit {
+        limits.push(format!(
+            "the process may have no more than {limit} of address space (RLIMIT_AS)"
+        ));
+    }
+    if let Some(limit) = settings.data_limit {
+        limits.push(format!(
+            "it may have no more than {limit} of private writable memory (RLIMIT_DATA)"
+        ));
+    }
+    if let (Some(2), Some(limit)) = (
+        settings.kernel.overcommit_memory,
+        settings.kernel.commit_limit,
+    ) {
+        limits.push(format!(
+            "all processes together may have no more than {limit} of private writable memory \
+             (vm.overcommit_memory is 2)"
+        ));
+    }
+    if limits.is_empty() {
+        return String::new();
+    }
+    format!(" Here it matters: {}.", text::join(&limits))
+}
+
+/// A remark on the number of mappings, for remedies that make more of them.
+pub fn mappings_remark(evidence: &Evidence<'_>) -> String {
+    let Some(most) = evidence.settings.kernel.max_map_count else {
+        return String::new();
+    };
+    let now = evidence.space.to_vmas().len() as u64;
+    format!(
+        " The process has {} now and may have {} (vm.max_map_count).",
+        text::count(now, "mapping"),
+        text::grouped(most)
+    )
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! tcmalloc of gperftools: takes memory by brk, never returns address space.
 
-use super::{Allocator, PLAIN, Shape, Topic, settings};
+use super::{Allocator, Decay, PLAIN, Shape, Topic, settings};
 use crate::attribute::evidence::Evidence;
 
 pub(super) static TCMALLOC: Allocator = Allocator {
@@ -27,6 +27,8 @@ pub(super) static TCMALLOC: Allocator = Allocator {
     experiment: "MallocExtension::instance()->ReleaseFreeMemory() in the process: what RSS \
                  falls by was free",
     advice,
+    options: |evidence| settings::rows(evidence.settings, "gperftools", &OPTIONS),
+    decay,
     ..PLAIN
 };
 
@@ -57,4 +59,45 @@ fn advice(evidence: &Evidence<'_>, topic: Topic) -> String {
             settings::limit_remark(evidence.settings)
         ),
     }
+}
+
+/// Variables that bear on address space and memory (gperftools' `docs/tcmalloc.html`), their
+/// defaults and what they do.
+const OPTIONS: [settings::Known; 5] = [
+    (
+        &["TCMALLOC_RELEASE_RATE"],
+        "1",
+        "how eagerly free pages are given back as memory passes through the page heap; 0: never",
+    ),
+    (
+        &["TCMALLOC_AGGRESSIVE_DECOMMIT"],
+        "false",
+        "true: free pages are given back at once",
+    ),
+    (
+        &["TCMALLOC_SKIP_SBRK"],
+        "false",
+        "true: it takes memory by mmap only",
+    ),
+    (
+        &["TCMALLOC_HEAP_LIMIT_MB"],
+        "0",
+        "beyond this many MiB it gives free pages back before it takes more",
+    ),
+    (
+        &["TCMALLOC_MAX_TOTAL_THREAD_CACHE_BYTES"],
+        "33554432",
+        "what the caches of all threads may keep",
+    ),
+];
+
+fn decay(evidence: &Evidence<'_>) -> Option<Decay> {
+    let rate = settings::variable(evidence.settings, "TCMALLOC_RELEASE_RATE");
+    if rate.and_then(|rate| rate.parse().ok()) == Some(0.0) {
+        return Some(Decay::Never("TCMALLOC_RELEASE_RATE=0".to_owned()));
+    }
+    Some(Decay::ByCalls(
+        "free pages go back only after 2 GiB went through its page heap, and never by themselves"
+            .to_owned(),
+    ))
 }

@@ -20,11 +20,13 @@ fn names_are_unique_and_texts_complete() {
         modules: &world.modules,
         settings: &world.settings,
         residency: None,
+        pages: None,
         heap: None,
         vm_size: Default::default(),
         rss: Default::default(),
         rss_anon_at_end: None,
         doubt: Default::default(),
+        observed: Default::default(),
     };
     for allocator in TABLE {
         assert_eq!(

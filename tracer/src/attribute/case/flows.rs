@@ -14,10 +14,10 @@ use crate::{
     },
     event::Syscall,
     space::{
-        flow::{Flow, Source, SourceKind},
+        flow::{Flow, Source, SourceKind, Turnover},
         piece::Provenance,
     },
-    units::Bytes,
+    units::{Bytes, Nanos},
 };
 
 /// Every flow with its owner.
@@ -78,6 +78,29 @@ fn owner_by_site(registry: &Registry<'_>, source: &Source) -> Owner {
 }
 
 impl Case<'_> {
+    /// Whole mappings that were unmapped again, with their owner.
+    pub fn turnover(&self) -> impl Iterator<Item = (&Source, &Turnover, &Owner)> {
+        let each = self.evidence.space.flows().turnover();
+        let mut each: Vec<_> = each.collect();
+        each.sort_by_key(|(source, class, _)| (**source, *class));
+        each.into_iter().filter_map(|(source, _, turnover)| {
+            let at = self.flows.binary_search_by_key(source, |(of, ..)| *of);
+            let (.., owner) = &self.flows[at.ok()?];
+            Some((source, turnover, owner))
+        })
+    }
+
+    /// The largest mapping of an owner of at most some size that was unmapped whole, and when.
+    pub fn largest_unmapped(&self, owner: &Owner, at_most: Bytes) -> Option<(Bytes, Nanos)> {
+        self.turnover()
+            .filter(|(source, turnover, whose)| {
+                let fits = turnover.largest <= at_most;
+                *whose == owner && source.kind == SourceKind::Anonymous && fits
+            })
+            .map(|(_, turnover, _)| (turnover.largest, turnover.largest_at))
+            .max()
+    }
+
     /// The sum of an owner's flows of some sort.
     pub fn flow(&self, owner: &Owner, sort: impl Fn(&Source, &Flow) -> bool) -> Flow {
         let mut sum = Flow::default();

@@ -1,7 +1,7 @@
 //! `heap-top-pinned`: free memory in glibc's heap that cannot go back, because something
 //! lies above it. Fires only on a walk through the heap; calls cannot show this.
 
-use super::settings_of;
+use super::Draft;
 use crate::{
     attribute::{
         Owner,
@@ -12,7 +12,7 @@ use crate::{
         tally::Kind,
     },
     space::piece::Backing,
-    units::Bytes,
+    units::{Addr, Bytes, Span},
 };
 
 pub const REASON: &str = "heap-top-pinned";
@@ -22,8 +22,15 @@ pub fn find(case: &Case<'_>) -> Vec<Finding> {
         return Vec::new();
     };
     let free = proven_free(case);
-    let mut evidence = vec![
-        format!(
+    let page = Addr(case.evidence.space.page().down(pin.addr.0));
+    let below = Span::between(walk.span.start, page).len();
+    let draft = Draft::new(case, REASON, &Owner::named(GLIBC.name), free)
+        .summary(&format!(
+            "{free} of the heap is free but cannot be returned: the heap shrinks only from its \
+             end, and a chunk of {} at {} lies above the free memory.",
+            pin.size, pin.addr
+        ))
+        .fact(format!(
             "walk through the heap {}-{} ({}): {} in use, {} free below the top, top {}",
             walk.span.start,
             walk.span.end,
@@ -31,35 +38,29 @@ pub fn find(case: &Case<'_>) -> Vec<Finding> {
             walk.in_use,
             walk.free,
             walk.top
-        ),
-        format!("the last chunk in use lies at {}, {}", pin.addr, pin.size),
-    ];
-    evidence.extend(settings_of(case, &GLIBC));
-    vec![Finding {
-        reason: REASON,
-        owner: Owner::named(GLIBC.name),
-        bytes: free,
-        confidence: Confidence::High,
-        summary: format!(
-            "{free} of the heap is free but cannot be returned: the heap shrinks only from \
-             its end, and a chunk of {} at {} lies above the free memory.",
-            pin.size, pin.addr
-        ),
-        evidence,
-        cannot_exclude: cannot_exclude(pin),
-        remedy: "MALLOC_MMAP_THRESHOLD_=65536 gives blocks above 64 KiB mappings of their \
-                 own, which free() unmaps (price: two system calls for each block). \
-                 malloc_trim(0) lowers RSS, not VmSize. Or allocate what lives long before \
-                 what lives short."
-            .to_owned(),
-    }]
+        ))
+        .fact(format!(
+            "the last chunk in use lies at {}, {}: its page {page} must stay, and with it the \
+             {below} of heap below",
+            pin.addr, pin.size
+        ))
+        .settings_of(&GLIBC)
+        .sure(Confidence::High)
+        .cannot_exclude(cannot_exclude(pin))
+        .remedy(
+            "MALLOC_MMAP_THRESHOLD_=65536 gives blocks above 64 KiB mappings of their own, which \
+             free() unmaps (price: two system calls for each block). malloc_trim(0) lowers RSS, \
+             not VmSize. Or allocate what lives long before what lives short.",
+        )
+        .verify_by_figure("VmSize");
+    vec![draft.done()]
 }
 
 fn cannot_exclude(pin: Pin) -> String {
     if pin.size <= LARGEST_CACHED_CHUNK {
         format!(
-            "that the chunk at the end has been freed too and lies in a thread's cache, \
-             where it counts as in use (chunks of up to {LARGEST_CACHED_CHUNK}): \
+            "that the chunk at the end has been freed too and lies in a thread's cache, where it \
+             counts as in use (chunks of up to {LARGEST_CACHED_CHUNK}): \
              GLIBC_TUNABLES=glibc.malloc.tcache_count=0 would show it."
         )
     } else {

@@ -1,12 +1,11 @@
 //! `heap-below-trim-threshold`: the free end of glibc's heap, which free() cuts off only
 //! when it is large enough. Fires only on a walk through the heap.
 
-use super::{heap_pinned::walk, settings_of};
+use super::{Draft, heap_pinned::walk};
 use crate::attribute::{
     Owner,
-    allocators::glibc::{self, GLIBC, MMAP_THRESHOLD_MAX},
+    allocators::glibc::{GLIBC, Thresholds},
     case::Case,
-    evidence::Settings,
     explanation::{Confidence, Finding},
 };
 
@@ -16,43 +15,47 @@ pub fn find(case: &Case<'_>) -> Vec<Finding> {
     let Some(walk) = walk(case) else {
         return Vec::new();
     };
-    let mut evidence = vec![format!(
-        "walk through the heap {}-{}: its top chunk, which is free, has {}",
-        walk.span.start, walk.span.end, walk.top
-    )];
-    evidence.push(threshold(case.evidence.settings));
-    evidence.extend(settings_of(case, &GLIBC));
-    vec![Finding {
-        reason: REASON,
-        owner: Owner::named(GLIBC.name),
-        bytes: walk.top,
-        confidence: Confidence::Medium,
-        summary: format!(
-            "{} at the end of the heap is free and not returned: free() cuts the end off only \
-             when more than the trim threshold is free there.",
+    let thresholds = Thresholds::of(case);
+    let below = walk.top <= thresholds.trim;
+    let (confidence, doubt) = match (below, thresholds.is_set) {
+        (true, _) => (
+            Confidence::High,
+            "thresholds set by mallopt(), which are not seen.",
+        ),
+        (false, _) => (
+            Confidence::Medium,
+            "thresholds set by mallopt() or raised before the attach, which are not seen, and \
+             that no free() came by since the end became free.",
+        ),
+    };
+    let why = if below {
+        format!(
+            "free() cuts the end off only when more than the trim threshold, {} here, is free \
+             there",
+            thresholds.trim
+        )
+    } else {
+        "free() cuts the end off only when more than the trim threshold is free there, and only \
+         when it is called"
+            .to_owned()
+    };
+    let draft = Draft::new(case, REASON, &Owner::named(GLIBC.name), walk.top)
+        .summary(&format!(
+            "{} at the end of the heap is free and not returned: {why}.",
             walk.top
-        ),
-        evidence,
-        cannot_exclude: "thresholds set by mallopt(), which are not seen, and that no free() \
-                         came by since the end became free."
-            .to_owned(),
-        remedy: "MALLOC_TRIM_THRESHOLD_=131072 keeps the threshold low (setting it also stops \
-                 it from rising by itself), or let the process call malloc_trim(0). Price: \
-                 more brk calls."
-            .to_owned(),
-    }]
-}
-
-fn threshold(settings: &Settings) -> String {
-    match (
-        glibc::trim_threshold(settings),
-        glibc::mmap_threshold(settings),
-    ) {
-        (Some(set), _) => format!("the trim threshold is set to {set}"),
-        (None, Some(_)) => "a set mmap threshold keeps the trim threshold at 128 KiB".to_owned(),
-        (None, None) => format!(
-            "the trim threshold begins at 128 KiB and rises to twice the largest unmapped \
-             chunk, at most twice {MMAP_THRESHOLD_MAX}"
-        ),
-    }
+        ))
+        .fact(format!(
+            "walk through the heap {}-{}: its top chunk, which is free, has {}",
+            walk.span.start, walk.span.end, walk.top
+        ))
+        .fact(thresholds.in_words(case))
+        .settings()
+        .sure(confidence)
+        .cannot_exclude(doubt)
+        .remedy(
+            "MALLOC_TRIM_THRESHOLD_=131072 keeps the threshold low (setting it also stops it from \
+             rising by itself), or let the process call malloc_trim(0). Price: more brk calls.",
+        )
+        .verify_by_figure("VmSize");
+    vec![draft.done()]
 }

@@ -1,9 +1,9 @@
 //! `heap-trimmed`: the end of the brk heap moved down, and VmSize fell.
 
-use super::{sentence, settings_of, title};
+use super::{Draft, title};
 use crate::{
     attribute::{
-        allocators::{self, glibc::GLIBC},
+        allocators::glibc::GLIBC,
         case::Case,
         explanation::{Confidence, Finding},
     },
@@ -24,26 +24,20 @@ pub fn find(case: &Case<'_>) -> Vec<Finding> {
         } else {
             ""
         };
-        let mut evidence = vec![format!(
-            "the heap grew by {} and shrank by {} since the attach",
-            flow.mapped, flow.unmapped
-        )];
-        let allocator = allocators::by_name(&owner.0);
-        evidence.extend(allocator.iter().flat_map(|a| settings_of(case, a)));
-        findings.push(Finding {
-            reason: REASON,
-            bytes: flow.unmapped,
-            confidence: Confidence::High,
-            summary: sentence(&format!(
+        let draft = Draft::new(case, REASON, &owner, flow.unmapped)
+            .summary(&format!(
                 "{} moved the end of the heap down by {}{why}.",
                 title(&owner),
                 flow.unmapped
-            )),
-            evidence,
-            cannot_exclude: String::new(),
-            remedy: "None needed: this is what a shrinking VmSize looks like.".to_owned(),
-            owner,
-        });
+            ))
+            .fact(format!(
+                "the heap grew by {} and shrank by {} since the attach",
+                flow.mapped, flow.unmapped
+            ))
+            .settings()
+            .sure(Confidence::High)
+            .remedy("None needed: this is what a shrinking VmSize looks like.");
+        findings.push(draft.done());
     }
     findings
 }

@@ -1,12 +1,12 @@
 //! `large-chunks-unmapped`: the counter-example. An allocator unmapped what was freed, and
 //! VmSize fell.
 
-use super::{sentence, settings_of};
+use super::Draft;
 use crate::{
     attribute::{
         allocators::{
             Allocator,
-            glibc::{self, ARENA_HEAP, GLIBC, MMAP_THRESHOLD},
+            glibc::{ARENA_HEAP, GLIBC, Thresholds},
         },
         case::Case,
         explanation::{Confidence, Finding},
@@ -28,32 +28,24 @@ pub fn find(case: &Case<'_>) -> Vec<Finding> {
         if allocator.unmaps.is_empty() || flow.unmapped.0 == 0 || slight {
             continue;
         }
-        let mut evidence = vec![format!(
-            "{} since the attach, {} in all; {} of it was unmapped again",
-            text::count(flow.calls, "mapping"),
-            flow.mapped,
-            flow.unmapped
-        )];
-        if allocator.name == GLIBC.name {
-            evidence.push(match glibc::mmap_threshold(case.evidence.settings) {
-                Some(set) => format!("the mmap threshold is set to {set}"),
-                None => format!("the mmap threshold begins at {MMAP_THRESHOLD}"),
-            });
-        }
-        evidence.extend(settings_of(case, allocator));
-        findings.push(Finding {
-            reason: REASON,
-            bytes: flow.unmapped,
-            confidence: Confidence::High,
-            summary: sentence(&format!(
+        let threshold =
+            (allocator.name == GLIBC.name).then(|| Thresholds::of(case).mmap_in_words());
+        let draft = Draft::new(case, REASON, &owner, flow.unmapped)
+            .summary(&format!(
                 "{} returned {} when it was freed: {}.",
                 allocator.title, flow.unmapped, allocator.unmaps
-            )),
-            evidence,
-            cannot_exclude: String::new(),
-            remedy: "None needed: this is what a shrinking VmSize looks like.".to_owned(),
-            owner,
-        });
+            ))
+            .fact(format!(
+                "{} since the attach, {} in all; {} of it was unmapped again",
+                text::count(flow.calls, "mapping"),
+                flow.mapped,
+                flow.unmapped
+            ))
+            .facts(threshold)
+            .settings()
+            .sure(Confidence::High)
+            .remedy("None needed: this is what a shrinking VmSize looks like.");
+        findings.push(draft.done());
     }
     findings
 }

@@ -1,7 +1,7 @@
 //! `not-released`: no call gave these bytes back. In use, or freed and cached: calls
 //! cannot tell.
 
-use super::{heap_pinned, mapped_by, ranges, released, reserved, residency, settings_of, whose};
+use super::{Draft, heap_pinned, reserved, whose};
 use crate::{
     attribute::{
         Owner,
@@ -24,7 +24,7 @@ pub fn find(case: &Case<'_>) -> Vec<Finding> {
         }
         let bytes = undecided(case, &owner);
         if bytes.0 > 0 {
-            findings.push(finding(case, owner, bytes));
+            findings.push(finding(case, &owner, bytes));
         }
     }
     findings
@@ -49,20 +49,14 @@ fn undecided(case: &Case<'_>, owner: &Owner) -> Bytes {
     live - huge - free
 }
 
-fn finding(case: &Case<'_>, owner: Owner, bytes: Bytes) -> Finding {
-    let sort =
-        |part: &Part| part.owner == owner && part.kind == Kind::Live && !reserved::is_huge(part);
+fn finding(case: &Case<'_>, owner: &Owner, bytes: Bytes) -> Finding {
     let allocator = allocators::by_name(&owner.0);
-    let fresh = case.tally.fresh_bytes(&owner, Kind::Live);
-    let live = case.tally.bytes(&owner, Kind::Live);
-    let mut evidence = vec![released(case, &owner)];
-    if fresh < live {
-        evidence.push(format!("{} of it is older than the attach", live - fresh));
-    }
-    evidence.extend(mapped_by(case, sort));
-    evidence.extend(residency(case, sort));
-    evidence.extend(ranges(case, sort));
-    evidence.extend(allocator.iter().flat_map(|a| settings_of(case, a)));
+    let fresh = case.tally.fresh_bytes(owner, Kind::Live);
+    let live = case.tally.bytes(owner, Kind::Live);
+    let older = (fresh < live).then(|| format!("{} of it is older than the attach", live - fresh));
+    let only_ahead = !case
+        .parts_of(owner)
+        .any(|part| is_told(part) && !part.ahead);
     let tell = allocator.map_or(
         "a run traced from its start, where call sites show who maps what",
         |allocator| allocator.experiment,
@@ -71,29 +65,39 @@ fn finding(case: &Case<'_>, owner: Owner, bytes: Bytes) -> Finding {
         true => ", or mapped ahead and never handed out",
         false => "",
     };
-    let mut cannot_exclude = format!(
+    let mut doubt = format!(
         "that it is in use, or freed and cached{ahead}: calls cannot tell. What would: {tell}."
     );
     let in_heap = case
-        .parts_of(&owner)
+        .parts_of(owner)
         .any(|part| part.piece.backing == Backing::Heap);
     if in_heap && case.evidence.heap.is_none() && owner.0 == GLIBC.name {
-        cannot_exclude.push_str(" For the heap, a walk through its chunks would decide.");
+        doubt.push_str(" For the heap, a walk through its chunks would decide.");
     }
-    Finding {
-        reason: REASON,
-        bytes,
-        confidence: case.confidence(&owner, sort),
-        summary: format!(
+    Draft::new(case, REASON, owner, bytes)
+        .of(move |part| is_told(part) && (only_ahead || !part.ahead))
+        .summary(&format!(
             "{bytes} of {} was not given back by any call.",
-            whose(&owner)
-        ),
-        evidence,
-        cannot_exclude,
-        remedy: match allocator {
-            Some(allocator) => (allocator.advice)(case.evidence, Topic::NotReleased),
-            None => "Trace the program from its start to learn whose it is.".to_owned(),
-        },
-        owner,
-    }
+            whose(owner)
+        ))
+        .released()
+        .facts(older)
+        .mapped_by()
+        .residency()
+        .ranges()
+        .settings()
+        .cannot_exclude(doubt)
+        .advice(
+            Topic::NotReleased,
+            "Trace the program from its start to learn whose it is.",
+        )
+        .verify(
+            "What the experiment named above lowers was free; trace the same load again with the \
+             remedy, and RSS at the end must be lower by that.",
+        )
+        .done()
+}
+
+fn is_told(part: &Part) -> bool {
+    part.kind == Kind::Live && !reserved::is_huge(part)
 }

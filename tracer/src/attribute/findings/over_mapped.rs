@@ -1,14 +1,20 @@
 //! `over-mapped`: an allocator mapped more than it used.
 
-use super::{mapped_by, released, residency, sentence, settings_of};
-use crate::attribute::{
-    allocators::Topic,
-    case::{Case, Part},
-    explanation::{Confidence, Finding},
-    tally::Kind,
+use super::Draft;
+use crate::{
+    attribute::{
+        allocators::Topic,
+        case::Case,
+        explanation::{Confidence, Finding},
+        tally::Kind,
+    },
+    units::Bytes,
 };
 
 pub const REASON: &str = "over-mapped";
+
+/// So many mappings in a row, none smaller than the one before, make a series that grows.
+const SERIES: usize = 4;
 
 pub fn find(case: &Case<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -17,31 +23,40 @@ pub fn find(case: &Case<'_>) -> Vec<Finding> {
         if bytes.0 == 0 {
             continue;
         }
-        let sort = |part: &Part| part.owner == owner && part.ahead;
-        let mut evidence = Vec::new();
-        evidence.extend(mapped_by(case, sort));
-        evidence.push(released(case, &owner));
-        evidence.push(format!(
-            "{bytes} of these mappings was never given back and cannot be in memory"
-        ));
-        evidence.extend(residency(case, sort));
-        evidence.extend(settings_of(case, allocator));
-        findings.push(Finding {
-            reason: REASON,
-            bytes,
-            confidence: case.confidence(&owner, sort).min(Confidence::Medium),
-            summary: sentence(&format!(
+        let series = growing(&case.mappings(|part| part.owner == owner && part.ahead));
+        let draft = Draft::new(case, REASON, &owner, bytes)
+            .of(|part| part.ahead)
+            .summary(&format!(
                 "{} mapped {bytes} more than was ever given back or is in memory: it maps in \
                  larger steps than it is asked for, to use the rest later.",
                 allocator.title
-            )),
-            evidence,
-            cannot_exclude: "that the program was handed some of it and has not touched it, \
-                             or that it was touched and is swapped out."
-                .to_owned(),
-            remedy: (allocator.advice)(case.evidence, Topic::OverMapped),
-            owner,
-        });
+            ))
+            .mapped_by()
+            .facts(series)
+            .released()
+            .fact(format!(
+                "{bytes} of these mappings was never given back and cannot be in memory"
+            ))
+            .residency()
+            .settings()
+            .at_most(Confidence::Medium)
+            .cannot_exclude(
+                "that the program was handed some of it and has not touched it, or that it was \
+                 touched and is swapped out.",
+            )
+            .advice(Topic::OverMapped, "")
+            .verify_by_figure("VmSize");
+        findings.push(draft.done());
     }
     findings
+}
+
+/// That each mapping is larger than those before, if it is so: the allocator maps by a series
+/// that grows (jemalloc's `exp_grow`), so the last is much larger than what was asked for.
+fn growing<K>(mappings: &std::collections::BTreeMap<K, Vec<Bytes>>) -> Option<String> {
+    let sizes = mappings.values().max_by_key(|sizes| sizes.len())?;
+    let (first, last) = (sizes.first()?, sizes.last()?);
+    let rises = sizes.windows(2).all(|pair| pair[0] <= pair[1]) && first < last;
+    (rises && sizes.len() >= SERIES)
+        .then(|| format!("each mapping was larger than the one before: from {first} to {last}"))
 }

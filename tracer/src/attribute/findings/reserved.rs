@@ -1,11 +1,11 @@
 //! `reserved-address-space`: address space that was never accessible, or is so large that
 //! it can only be meant as a reservation.
 
-use super::{mapped_by, ranges, residency, sentence, settings_of, title};
+use super::{Draft, title};
 use crate::{
     attribute::{
         Owner,
-        allocators::{self, Topic, glibc::GLIBC},
+        allocators::{Topic, glibc::GLIBC},
         case::{Case, Part},
         explanation::{Confidence, Finding},
         tally::Kind,
@@ -30,10 +30,9 @@ pub fn find(case: &Case<'_>) -> Vec<Finding> {
             .filter(|part| is_huge(part))
             .map(|part| part.span.len())
             .sum();
-        if (never + huge).0 == 0 {
-            continue;
+        if (never + huge).0 > 0 {
+            findings.push(finding(case, &owner, never, huge));
         }
-        findings.push(finding(case, owner, never, huge));
     }
     findings
 }
@@ -43,49 +42,39 @@ pub fn is_huge(part: &Part) -> bool {
     part.kind == Kind::Live && part.piece.traits.no_reserve && part.span.len() >= HUGE
 }
 
-fn finding(case: &Case<'_>, owner: Owner, never: Bytes, huge: Bytes) -> Finding {
-    let sort = |part: &Part| part.owner == owner && (part.kind == Kind::Reserved || is_huge(part));
-    let allocator = allocators::by_name(&owner.0);
-    let mut evidence = Vec::new();
+fn finding(case: &Case<'_>, owner: &Owner, never: Bytes, huge: Bytes) -> Finding {
+    let bytes = never + huge;
+    let mut draft = Draft::new(case, REASON, owner, bytes).summary(&format!(
+        "{} reserved {bytes} of address space to use parts of it later; reserving takes no memory.",
+        title(owner),
+    ));
     if never.0 > 0 {
-        evidence.push(format!("{never} was never accessible (PROT_NONE)"));
+        draft = draft.fact(format!("{never} was never accessible (PROT_NONE)"));
     }
     if huge.0 > 0 {
-        evidence.push(format!(
-            "{huge} is in unreserved mappings of {HUGE} or more"
-        ));
-        evidence.extend(residency(case, |part| part.owner == owner && is_huge(part)));
+        draft = draft
+            .fact(format!(
+                "{huge} is in unreserved mappings of {HUGE} or more"
+            ))
+            .of(is_huge)
+            .residency()
+            .cannot_exclude("that part of the writable mappings is in use: see their RSS.");
     }
-    evidence.extend(mapped_by(case, sort));
-    evidence.extend(ranges(case, sort));
-    evidence.extend(allocator.iter().flat_map(|a| settings_of(case, a)));
-    let certain = case.confidence(&owner, sort);
-    Finding {
-        reason: REASON,
-        bytes: never + huge,
-        confidence: if huge > never {
-            certain.min(Confidence::Medium)
-        } else {
-            certain
-        },
-        summary: sentence(&format!(
-            "{} reserved {} of address space to use parts of it later; reserving takes no \
-             memory.",
-            title(&owner),
-            never + huge
-        )),
-        evidence,
-        cannot_exclude: if huge.0 > 0 {
-            "that part of the writable mappings is in use: see their RSS.".to_owned()
-        } else {
-            String::new()
-        },
-        remedy: match allocator {
-            Some(allocator) => (allocator.advice)(case.evidence, Topic::Reserved),
-            None => {
-                "Usually nothing: it costs no memory. Leave it out when judging VmSize.".to_owned()
-            }
-        },
-        owner,
+    draft = draft.of(|part| part.kind == Kind::Reserved || is_huge(part));
+    if huge > never {
+        draft = draft.at_most(Confidence::Medium);
     }
+    draft
+        .mapped_by()
+        .ranges()
+        .settings()
+        .advice(
+            Topic::Reserved,
+            "Usually nothing: it costs no memory. Leave it out when judging VmSize.",
+        )
+        .verify(
+            "VmSize less this figure is what to watch: it must not grow at constant load. RSS does \
+             not change with it.",
+        )
+        .done()
 }

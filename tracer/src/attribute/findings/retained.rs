@@ -1,9 +1,9 @@
 //! `retained-after-purge`: an allocator gave pages back and keeps their addresses.
 
-use super::{mapped_by, ranges, released, residency, sentence, settings_of};
+use super::{Draft, owning};
 use crate::attribute::{
-    allocators::Topic,
-    case::{Case, Part},
+    allocators::{self, Topic},
+    case::Case,
     explanation::Finding,
     tally::Kind,
 };
@@ -12,34 +12,29 @@ pub const REASON: &str = "retained-after-purge";
 
 pub fn find(case: &Case<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (allocator, owner) in case.owning_allocators() {
-        let bytes = case.tally.bytes(&owner, Kind::Discarded);
-        if bytes.0 == 0 {
+    for (owner, bytes) in owning(case, Kind::Discarded) {
+        let Some(allocator) = allocators::by_name(&owner.0) else {
             continue;
-        }
-        let sort = |part: &Part| part.owner == owner && part.kind == Kind::Discarded;
-        let mut evidence = vec![released(case, &owner)];
-        evidence.extend(mapped_by(case, sort));
-        evidence.extend(residency(case, sort));
-        evidence.extend(ranges(case, sort));
-        evidence.extend(settings_of(case, allocator));
-        findings.push(Finding {
-            reason: REASON,
-            bytes,
-            confidence: case.confidence_of_release(&owner, sort),
-            summary: sentence(&format!(
-                "{} gave the pages of {bytes} back to the kernel but keeps the address \
-                 space: {}.",
+        };
+        let draft = Draft::new(case, REASON, &owner, bytes)
+            .of_kind(Kind::Discarded)
+            .summary(&format!(
+                "{} gave the pages of {bytes} back to the kernel but keeps the address space: {}.",
                 allocator.title, allocator.keeps
-            )),
-            evidence,
-            cannot_exclude: "that some of it has been handed out again since: that takes no \
-                             call. What was touched again would show in RSS, what was not \
-                             looks the same."
-                .to_owned(),
-            remedy: (allocator.advice)(case.evidence, Topic::Retained),
-            owner,
-        });
+            ))
+            .released()
+            .mapped_by()
+            .residency()
+            .ranges()
+            .settings()
+            .sure_of_release()
+            .cannot_exclude(
+                "that some of it has been handed out again since: that takes no call. What was \
+                 touched again would show in RSS, what was not looks the same.",
+            )
+            .advice(Topic::Retained, "")
+            .verify_by_figure("VmSize");
+        findings.push(draft.done());
     }
     findings
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{LISTED, mapped_by, sentence};
+use super::{Draft, LISTED};
 use crate::{
     attribute::{
         Owner,
@@ -20,35 +20,28 @@ pub fn find(case: &Case<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for owner in case.owners() {
         for kind in [Kind::File, Kind::Other] {
-            let sort = |part: &Part| {
-                part.owner == owner
-                    && part.fresh
-                    && part.kind == kind
-                    && matches!(part.piece.backing, Backing::File { .. })
-            };
             let bytes: Bytes = case
-                .parts
-                .iter()
-                .filter(|part| sort(part))
+                .parts_of(&owner)
+                .filter(|part| is_new_file(part, kind))
                 .map(|part| part.span.len())
                 .sum();
             if bytes.0 > 0 {
-                findings.push(finding(case, owner.clone(), kind, bytes, sort));
+                findings.push(finding(case, &owner, kind, bytes));
             }
         }
     }
     findings
 }
 
-fn finding(
-    case: &Case<'_>,
-    owner: Owner,
-    kind: Kind,
-    bytes: Bytes,
-    sort: impl Fn(&Part) -> bool,
-) -> Finding {
-    let mut evidence = largest(case, &sort);
-    evidence.extend(mapped_by(case, &sort));
+const fn is_new_file(part: &Part, kind: Kind) -> bool {
+    let is_kind = matches!(
+        (part.kind, kind),
+        (Kind::File, Kind::File) | (Kind::Other, Kind::Other)
+    );
+    part.fresh && is_kind && matches!(part.piece.backing, Backing::File { .. })
+}
+
+fn finding(case: &Case<'_>, owner: &Owner, kind: Kind, bytes: Bytes) -> Finding {
     let (what, advice) = if kind == Kind::File {
         (
             "of files was mapped since the attach",
@@ -62,22 +55,21 @@ fn finding(
              every process that maps it, in memory only once.",
         )
     };
-    Finding {
-        reason: REASON,
-        owner,
-        bytes,
-        confidence: Confidence::High,
-        summary: sentence(&format!("{bytes} {what} and is still there.")),
-        evidence,
-        cannot_exclude: String::new(),
-        remedy: advice.to_owned(),
-    }
+    Draft::new(case, REASON, owner, bytes)
+        .of(move |part| is_new_file(part, kind))
+        .summary(&format!("{bytes} {what} and is still there."))
+        .facts(largest(case, owner, kind))
+        .mapped_by()
+        .sure(Confidence::High)
+        .remedy(advice)
+        .verify_by_figure("VmSize")
+        .done()
 }
 
-fn largest(case: &Case<'_>, sort: impl Fn(&Part) -> bool) -> Vec<String> {
+fn largest(case: &Case<'_>, owner: &Owner, kind: Kind) -> Vec<String> {
     let names = case.evidence.space.names();
     let mut by_name: BTreeMap<&str, Bytes> = BTreeMap::new();
-    for part in case.parts.iter().filter(|part| sort(part)) {
+    for part in case.parts_of(owner).filter(|part| is_new_file(part, kind)) {
         if let Backing::File { file, .. } = part.piece.backing {
             let name = names.file(file).name.as_deref();
             *by_name

@@ -1,6 +1,6 @@
 //! `stack-growth`: stacks that came since the attach, or grew.
 
-use super::{mapped_by, sentence};
+use super::Draft;
 use crate::{
     attribute::{
         Owner,
@@ -14,41 +14,42 @@ use crate::{
 pub const REASON: &str = "stack-growth";
 
 pub fn find(case: &Case<'_>) -> Vec<Finding> {
-    let sort = |part: &Part| {
-        part.owner == Owner::STACKS
-            && part.fresh
-            && !matches!(part.piece.content, Content::Discarded { .. })
-    };
+    let owner = Owner::STACKS;
     let sum = |main: bool| -> Bytes {
-        let parts = case.parts.iter().filter(|part| sort(part));
+        let parts = case.parts_of(&owner).filter(|part| is_new(part));
         parts
             .filter(|part| (part.piece.backing == Backing::Stack) == main)
             .map(|part| part.span.len())
             .sum()
     };
     let (main, threads) = (sum(true), sum(false));
-    let mut evidence = Vec::new();
+    let bytes = main + threads;
+    let mut draft = Draft::new(case, REASON, &owner, bytes)
+        .of(is_new)
+        .summary(&format!("the stacks grew by {bytes}."));
     if main.0 > 0 {
-        evidence.push(format!("the main thread's stack grew by {main}"));
+        draft = draft.fact(format!("the main thread's stack grew by {main}"));
     }
     if threads.0 > 0 {
-        evidence.push(format!("{threads} is stacks of threads with their guards"));
-        evidence.extend(mapped_by(case, sort));
+        draft = draft
+            .fact(format!("{threads} is stacks of threads with their guards"))
+            .mapped_by();
     }
-    let bytes = main + threads;
-    vec![Finding {
-        reason: REASON,
-        owner: Owner::STACKS,
-        bytes,
-        confidence: Confidence::High,
-        summary: sentence(&format!("the stacks grew by {bytes}.")),
-        evidence,
-        cannot_exclude: "that stacks of ended threads are among them: their pages were not \
-                         given back."
-            .to_owned(),
-        remedy: "Fewer threads, or smaller stacks (ulimit -s, pthread_attr_setstacksize): an \
-                 untouched stack takes address space only. A main stack that grew does not \
-                 shrink."
-            .to_owned(),
-    }]
+    let stack = case.evidence.settings.stack_limit;
+    let draft = draft
+        .facts(stack.map(|stack| format!("a stack has {stack} by default (RLIMIT_STACK)")))
+        .sure(Confidence::High)
+        .cannot_exclude(
+            "that stacks of ended threads are among them: their pages were not given back.",
+        )
+        .remedy(
+            "Fewer threads, or smaller stacks (ulimit -s, pthread_attr_setstacksize): an untouched \
+             stack takes address space only. A main stack that grew does not shrink.",
+        )
+        .verify_by_figure("VmSize");
+    vec![draft.done()]
+}
+
+fn is_new(part: &Part) -> bool {
+    part.fresh && !matches!(part.piece.content, Content::Discarded { .. })
 }

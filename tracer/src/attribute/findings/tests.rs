@@ -1,5 +1,8 @@
 //! Each detector fires on its evidence, and not without it.
 
+mod habits;
+mod pages;
+
 use crate::{
     attribute::{
         evidence::{HeapWalk, Pin},

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::{
     attribute::{
-        evidence::{Doubt, HeapWalk, Pin, Resident},
+        evidence::{Doubt, HeapWalk, PageSum, Pin, Resident},
         testing::*,
     },
     units::{Addr, Bytes, Span},
@@ -76,6 +76,8 @@ fn resident() -> impl Strategy<Value = Resident> {
         anonymous: Bytes(0),
         lazy_free: Bytes(u64::from(lazy >> 8)),
         swap: Bytes(u64::from(swap >> 12)),
+        anon_huge: Bytes(0),
+        huge_tlb: Bytes(0),
         no_reserve: lazy % 2 == 0,
     })
 }
@@ -91,10 +93,19 @@ proptest! {
         rss in prop::option::of(any::<u32>()),
         walk in prop::option::of([any::<u32>(), any::<u32>(), any::<u32>()]),
         doubt in (0..2_u64, 0..3_u64),
+        census in any::<bool>(),
     ) {
         let mut world = World::dynamic(&[LIBJEMALLOC, LIBMIMALLOC]);
         for step in &steps {
             take(&mut world, step);
+        }
+        if census {
+            // Whatever is said of pages, more than there are included.
+            let sum = |vma: &Resident| PageSum { resident: vma.rss, swapped: vma.swap, ..PageSum::default() };
+            let there: Vec<(Addr, PageSum)> = smaps.iter().flatten()
+                .map(|vma| (vma.span.start, sum(vma)))
+                .collect();
+            world.census(&there);
         }
         if true_smaps {
             let there: Vec<(Addr, u64)> = smaps.iter().flatten()

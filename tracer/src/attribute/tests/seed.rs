@@ -125,7 +125,7 @@ fn jemalloc_without_retain_unmaps() {
         returned
             .evidence
             .iter()
-            .any(|line| line == "MALLOC_CONF=retain:false is set")
+            .any(|line| line == "MALLOC_CONF=retain:false is set (environment)")
     );
 }
 

@@ -1,7 +1,7 @@
 //! Why bytes are still there, and which allocators are in the process: with evidence.
 
 use super::super::{identifier, number::exact, page::Page};
-use crate::attribute::explanation::{AllocatorFound, Explanation, Finding, VerdictCode};
+use crate::attribute::explanation::{AllocatorFound, Explanation, Finding, InForce, VerdictCode};
 
 /// The findings, numbered, in the order of the explanation.
 pub fn findings(page: &mut Page, explanation: &Explanation) {
@@ -34,6 +34,7 @@ fn show(page: &mut Page, number: usize, finding: &Finding) {
     for (mark, text) in [
         ("     cannot exclude: ", &finding.cannot_exclude),
         ("     remedy: ", &finding.remedy),
+        ("     verify: ", &finding.verify),
     ] {
         if !text.is_empty() {
             page.paragraph(mark, text);
@@ -53,5 +54,22 @@ pub fn allocators(page: &mut Page, found: &[AllocatorFound]) {
         for evidence in &allocator.evidence {
             page.paragraph("  - ", evidence);
         }
+    }
+}
+
+/// The settings in force, with where each is set.
+pub fn settings(page: &mut Page, settings: &[InForce]) {
+    if settings.is_empty() {
+        return;
+    }
+    page.heading("Settings in force");
+    for setting in settings {
+        let InForce {
+            name,
+            value,
+            source,
+            effect,
+        } = setting;
+        page.paragraph("  ", &format!("{name} = {value} ({source}): {effect}"));
     }
 }

@@ -7,6 +7,7 @@ mod detail;
 mod findings;
 mod ledger;
 mod process;
+mod residency;
 mod trust;
 
 use super::{

@@ -9,7 +9,7 @@ use super::{
         table::Table,
         timeline,
     },
-    Detail, detail, findings, ledger, trust,
+    Detail, detail, findings, ledger, residency, trust,
 };
 use crate::{
     attribute::{
@@ -31,12 +31,14 @@ pub fn show(page: &mut Page, process: &ProcessReport, detail: Detail) {
     page.blank();
     page.table(&sizes(process));
     ledger::ledger(page, process);
+    residency::show(page, &process.explanation.residency, detail);
     ledger::growth(page, &process.explanation.growth);
     findings::findings(page, &process.explanation);
     timeline::charts(page, &process.timeline);
     findings::allocators(page, &process.explanation.allocators);
     trust::show(page, process);
     if detail == Detail::Everything {
+        findings::settings(page, &process.explanation.settings);
         detail::calls(page, &process.events);
         detail::mappings(page, &process.mappings);
     }
