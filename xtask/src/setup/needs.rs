@@ -109,23 +109,7 @@ const TEST_PROGRAMS: [(&str, Need); 5] = [
     ),
 ];
 
-const VM_PROGRAMS: [(&str, Need); 4] = [
-    (
-        NATIVE_EMULATOR.0,
-        need(
-            NATIVE_EMULATOR.0,
-            &[NATIVE_EMULATOR.1],
-            "emulates the machines that other kernels run on",
-        ),
-    ),
-    (
-        "busybox",
-        need(
-            "a static busybox",
-            &["busybox-static"],
-            "the first process of those machines",
-        ),
-    ),
+const VM_PROGRAMS: [(&str, Need); 2] = [
     (
         "gcc",
         need("gcc", &["gcc"], "compiles C programs that tests use"),
@@ -135,33 +119,21 @@ const VM_PROGRAMS: [(&str, Need); 4] = [
         need("strip", &["binutils"], "makes programs for machines small"),
     ),
 ];
-/// The emulator of this machine's architecture, and its package.
-const NATIVE_EMULATOR: (&str, &str) = if cfg!(target_arch = "aarch64") {
-    ("qemu-system-aarch64", "qemu-system-arm")
-} else {
-    ("qemu-system-x86_64", "qemu-system-x86")
-};
-const ARM64_PROGRAMS: [(&str, Need); 2] = [
-    (
-        "qemu-system-aarch64",
-        need(
-            "qemu-system-aarch64",
-            &["qemu-system-arm"],
-            "emulates the machines that other kernels run on",
-        ),
+const ARM64_PROGRAMS: [(&str, Need); 1] = [(
+    "aarch64-linux-gnu-gcc",
+    need(
+        "aarch64-linux-gnu-gcc and its C library",
+        &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+        "builds the programs that run there",
     ),
-    (
-        "aarch64-linux-gnu-gcc",
-        need(
-            "aarch64-linux-gnu-gcc and its C library",
-            &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
-            "builds the programs that run there",
-        ),
-    ),
-];
+)];
 const UNPACKER: (&str, Need) = (
     "dpkg-deb",
-    need("dpkg-deb", &["dpkg"], "unpacks Debian's kernels"),
+    need(
+        "dpkg-deb",
+        &["dpkg"],
+        "unpacks Debian's kernels and their emulator",
+    ),
 );
 /// Signs Debian's kernels.
 const KEYRING: (&str, Need) = (

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::arch::Arch;
 use super::mirror::Mirrors;
+use super::packages;
 use crate::exec;
 
 /// Signs Debian's archives; part of Debian, and packaged elsewhere under the same name.
@@ -79,7 +80,7 @@ impl Apt {
         command.current_dir(&archive).args(["download", package]);
         let what = format!("downloading {package}");
         let result = exec::logged(&mut command, &what, &self.log("download"))
-            .and_then(|()| extract(&archive, folder));
+            .and_then(|()| packages::extract_all(&archive, folder));
         // Its content is unpacked now, or nobody wants it.
         let _ = fs::remove_dir_all(&archive);
         result
@@ -167,15 +168,4 @@ fn system_mirrors() -> Mirrors {
     let mut command = Command::new("apt-get");
     command.args(["update", "--print-uris"]).env("LC_ALL", "C");
     Mirrors::parse(&exec::probe(&mut command).unwrap_or_default())
-}
-
-/// Unpacks the only package in `archive`.
-fn extract(archive: &Path, folder: &Path) -> Result<()> {
-    let mut entries =
-        fs::read_dir(archive).with_context(|| format!("cannot read {}", archive.display()))?;
-    let package = entries.find_map(|entry| Some(entry.ok()?.path()));
-    let package = package.context("apt-get download left no package")?;
-    let mut command = Command::new("dpkg-deb");
-    command.arg("--extract").arg(package).arg(folder);
-    exec::stream(&mut command, "dpkg-deb")
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::arch::Arch;
+use super::emulator::Emulator;
 use super::kernels::Kernel;
 use crate::exec;
 
@@ -38,18 +39,17 @@ pub struct Run {
     pub took: Duration,
 }
 
-/// The emulator's program.
-pub const fn emulator(arch: Arch) -> &'static str {
-    match arch {
-        Arch::Amd64 => "qemu-system-x86_64",
-        Arch::Arm64 => "qemu-system-aarch64",
-    }
-}
-
-/// Boots and waits until the machine is off; the console is in `log` all the while.
-pub fn run(arch: Arch, kernel: &Kernel, image: &Path, log: &Path, limit: Duration) -> Result<Run> {
+/// Boots a guest (its kind, its kernel, its initramfs) and waits until the machine is off; the console is in `log` all the while.
+pub fn run(
+    emulator: &Emulator,
+    guest: (Arch, &Kernel, &Path),
+    log: &Path,
+    limit: Duration,
+) -> Result<Run> {
     let started = Instant::now();
-    let ended = exec::logged_for(&mut command(arch, kernel, image), log, limit)?;
+    let mut command = emulator.command();
+    describe(guest, &mut command);
+    let ended = exec::logged_for(&mut command, log, limit)?;
     let took = started.elapsed();
     let bytes = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
     Ok(Run {
@@ -59,8 +59,8 @@ pub fn run(arch: Arch, kernel: &Kernel, image: &Path, log: &Path, limit: Duratio
     })
 }
 
-fn command(arch: Arch, kernel: &Kernel, image: &Path) -> Command {
-    let mut command = Command::new(emulator(arch));
+/// What the machine consists of, and what it boots.
+fn describe((arch, kernel, image): (Arch, &Kernel, &Path), command: &mut Command) {
     let (machine, processor, console) = match arch {
         Arch::Amd64 => ("q35,hpet=off", "qemu64", "ttyS0"),
         Arch::Arm64 => ("virt,gic-version=3", "cortex-a72", "ttyAMA0"),
@@ -82,5 +82,4 @@ fn command(arch: Arch, kernel: &Kernel, image: &Path) -> Command {
         .arg("-initrd")
         .arg(image)
         .args(["-append", &line]);
-    command
 }

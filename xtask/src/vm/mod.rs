@@ -7,16 +7,18 @@ mod apt;
 mod arch;
 mod archive;
 mod cross;
+mod emulator;
 mod image;
 mod kernels;
 mod machine;
 mod mirror;
 mod native;
+mod packages;
 mod table;
 mod verdict;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -24,12 +26,12 @@ use clap::Args;
 
 use crate::build::Profile;
 use crate::exec;
-use crate::setup::{self, EbpfTools};
+use crate::setup;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
 use apt::Apt;
 use arch::Arch;
-use image::{Items, Programs};
+use emulator::Emulator;
 use kernels::{Choice, Kernel, Series};
 use table::Row;
 use verdict::{Outcome, Verdict};
@@ -171,8 +173,11 @@ fn test(workspace: &Workspace, args: &VmArgs) -> Result<Vec<Row>> {
     let folder = workspace.target.join("vm");
     let logs = folder.join("logs");
     fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
-    let mut steps = Steps::new(4);
+    let mut steps = Steps::new(5);
     let tools = steps.run("set-up", || setup::run(workspace, args.arch.scope()))?;
+    let emulator = steps.run("emulator", || {
+        Emulator::find(args.arch, &folder.join("emulator"))
+    })?;
     let name = args.arch.debian();
     let (apt, kernels) = steps.run("kernels", || {
         let apt = Apt::open(
@@ -185,54 +190,56 @@ fn test(workspace: &Workspace, args: &VmArgs) -> Result<Vec<Row>> {
     })?;
     let image = folder.join(format!("initramfs-{name}"));
     steps.run("programs for the guest", || {
-        let programs = folder.join("programs").join(name);
+        let folder = folder.join("programs").join(name);
+        let busybox = busybox(&apt, &folder)?;
         let items = if args.arch.is_native() {
-            let programs = native::build(workspace, &tools, args.profile(), &programs)?;
-            native::items(&programs)?
+            let programs = native::build(workspace, &tools, args.profile(), &folder)?;
+            native::items(&programs, &busybox)?
         } else {
-            cross_items(workspace, &tools, &apt, &programs)?
+            let programs = cross::build(workspace, &tools, &folder)?;
+            cross::items(&programs, &busybox)
         };
         image::write(&image, &items, &args.filters())
     })?;
     let rows = steps.run("tests", || {
         kernels
             .iter()
-            .map(|kernel| test_kernel(args, kernel, &image, &logs))
+            .map(|kernel| test_kernel(args, &emulator, kernel, &image, &logs))
             .collect::<Result<Vec<Row>>>()
     })?;
     println!("\n{}", table::render(&rows));
     Ok(rows)
 }
 
-fn cross_items(
-    workspace: &Workspace,
-    tools: &EbpfTools,
-    apt: &Apt,
-    folder: &Path,
-) -> Result<Items> {
-    let busybox = folder.join("busybox");
-    if !busybox.exists() {
+/// The first process of a guest: a program that needs no library.
+fn busybox(apt: &Apt, folder: &Path) -> Result<PathBuf> {
+    let root = folder.join("busybox");
+    if !root.exists() {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
-        apt.unpack("busybox-static", &busybox)?;
+        apt.unpack("busybox-static", &root)?;
     }
-    let programs: Programs = cross::build(workspace, tools, folder)?;
-    let found = ["usr/bin/busybox", "bin/busybox"]
+    ["usr/bin/busybox", "bin/busybox"]
         .iter()
-        .map(|name| busybox.join(name))
-        .find(|path| path.is_file());
-    let found = found.context("the package busybox-static has no busybox in it")?;
-    Ok(cross::items(&programs, &found))
+        .map(|name| root.join(name))
+        .find(|path| path.is_file())
+        .context("the package busybox-static has no busybox in it")
 }
 
-fn test_kernel(args: &VmArgs, kernel: &Kernel, image: &Path, logs: &Path) -> Result<Row> {
+fn test_kernel(
+    args: &VmArgs,
+    emulator: &Emulator,
+    kernel: &Kernel,
+    image: &Path,
+    logs: &Path,
+) -> Result<Row> {
     let limit = Duration::from_secs(args.limit * 60);
     let log = logs.join(format!("{}.log", kernel.release));
     println!("      {}", kernel.release);
     let mut boots = 0;
     loop {
         boots += 1;
-        let run = machine::run(args.arch, kernel, image, &log, limit)?;
+        let run = machine::run(emulator, (args.arch, kernel, image), &log, limit)?;
         let outcome = Outcome::read(&run.console, run.ending);
         if outcome.verdict == Verdict::NoBoot && boots < BOOTS {
             println!("      it did not boot, once more");

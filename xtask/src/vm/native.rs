@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 use super::image::{Item, Items, Programs, place};
 use crate::build::{self, Profile};
@@ -99,19 +99,13 @@ pub fn compile(
     })
 }
 
-/// All that is in the guest.
-pub fn items(programs: &Programs) -> Result<Items> {
+/// All that is in the guest, with `busybox` as its first process.
+pub fn items(programs: &Programs, busybox: &Path) -> Result<Items> {
     let mut items = Items::new();
     for (name, path) in programs.named() {
         add(&mut items, format!("usr/bin/{name}"), path)?;
     }
-    let busybox = find_program("busybox").context("there is no busybox")?;
-    ensure!(
-        libraries(&busybox)?.is_empty(),
-        "{} needs libraries: install the package busybox-static",
-        busybox.display()
-    );
-    add(&mut items, "usr/bin/busybox".to_owned(), &busybox)?;
+    add(&mut items, "usr/bin/busybox".to_owned(), busybox)?;
     for name in PROGRAMS {
         if let Some(path) = find_program(name) {
             add(&mut items, format!("usr/bin/{name}"), &path)?;
