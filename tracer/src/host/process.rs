@@ -163,6 +163,7 @@ pub fn reading(pid: Pid) -> Result<Reading> {
     }
     Ok(Reading {
         disturbed: None,
+        other_stacks: false,
         vmas,
         begun,
         ended,

@@ -72,6 +72,11 @@ impl<W: World> Session<'_, W> {
         let before = self.calls(&users);
         let mut reading = self.world.reading(pid)?;
         let after = self.calls(&users);
+        reading.other_stacks = reading.has_more_stacks_than(&reading.vmas)
+            && self
+                .world
+                .maps(pid)
+                .is_ok_and(|later| reading.has_more_stacks_than(&later));
         reading.disturbed = before
             .zip(after)
             .map(|(before, after)| before != after || !before.iter().all(|calls| calls.are_over()));

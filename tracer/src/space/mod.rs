@@ -64,7 +64,7 @@ pub struct Space {
     heap_end: Option<Addr>,
     /// `MCL_FUTURE`: what is placed from now on is locked.
     locks_future: bool,
-    /// Whether a call mapped a stack that grows (`MAP_GROWSDOWN`), ever.
+    /// Whether there was a stack that grows besides the main one (`MAP_GROWSDOWN`), ever.
     maps_stacks: bool,
     /// The latest moment heard of.
     latest: Nanos,

@@ -25,9 +25,20 @@ pub struct Reading {
     /// not be read.
     #[serde(skip)]
     pub disturbed: Option<bool>,
+    /// Whether there are stacks that grow besides the main one. The map does not tell which
+    /// of its lines they are.
+    #[serde(skip)]
+    pub other_stacks: bool,
 }
 
 impl Reading {
+    /// Whether the kernel counts more as stacks that grow than the main one has in a map read
+    /// `later`: it can only have grown meanwhile.
+    #[must_use]
+    pub fn has_more_stacks_than(&self, later: &[Vma]) -> bool {
+        self.stack > main_stack(later)
+    }
+
     /// Whether nothing can have changed the map while it was read: none of these calls, and
     /// none whose record is still to come.
     #[must_use]
@@ -43,4 +54,10 @@ impl Reading {
                     && event.exited >= self.begun
             })
     }
+}
+
+/// The size of the main thread's stack in a map.
+fn main_stack(vmas: &[Vma]) -> Bytes {
+    let lines = vmas.iter().filter(|vma| vma.name == "[stack]");
+    lines.map(|vma| vma.span.len()).sum()
 }

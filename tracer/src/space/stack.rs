@@ -35,8 +35,13 @@ impl Space {
         true
     }
 
-    /// Whether calls mapped stacks, which grow without a call like the main one: then the
-    /// kernel's figures do not tell which of them grew.
+    /// There are stacks that grow besides the main one, mapped before calls were seen.
+    pub const fn found_stacks(&mut self) {
+        self.maps_stacks = true;
+    }
+
+    /// Whether there are stacks besides the main one, which grow without a call like it:
+    /// then the kernel's figures do not tell which of them grew.
     #[must_use]
     pub const fn maps_stacks(&self) -> bool {
         self.maps_stacks

@@ -17,6 +17,9 @@ impl Tracked {
         if self.dropped > 0 && self.dropped_until >= reading.begun {
             return Accepted::Disturbed;
         }
+        if reading.other_stacks {
+            self.space.found_stacks();
+        }
         let quiet = reading.is_quiet(pending);
         if !quiet && !insist {
             return Accepted::Disturbed;
@@ -71,6 +74,9 @@ impl Tracked {
         let alone = reading.disturbed == Some(false);
         if self.counts.last_exit >= reading.begun || (reading.disturbed == Some(true) && !insist) {
             return false;
+        }
+        if reading.other_stacks {
+            self.space.found_stacks();
         }
         let growth = reading.vm_size - self.space.vm_size();
         let may_be_stacks = self.space.maps_stacks();

@@ -69,6 +69,7 @@ fn reading(begun: u64, ended: u64, vmas: Vec<Vma>) -> Reading {
     let vm_size = vmas.iter().map(|vma| vma.span.len()).sum();
     Reading {
         disturbed: None,
+        other_stacks: false,
         vmas,
         begun: Nanos(begun),
         ended: Nanos(ended),
@@ -210,6 +211,35 @@ fn stack_growth_is_no_mismatch() {
         lowest.map(|(span, _)| span.start),
         Some(Addr(0x7000_0000 - 3 * PAGE.0))
     );
+}
+
+/// A call took a page of one such stack, which had grown by two: neither the growth of all
+/// stacks nor that of VmSize tells of it.
+#[test]
+fn stacks_mapped_before_the_attach_grow_without_a_mismatch() {
+    let lines = || {
+        vec![
+            line(0x10000, 2, ""),
+            line(0x40000, 3, ""),
+            line(0x7000_0000, 4, "[stack]"),
+        ]
+    };
+    for (other_stacks, mismatches) in [(true, 0), (false, 1)] {
+        let mut tracked = Tracked::unread(PAGE, Provenance::PreExisting);
+        let mut first = reading(1, 2, lines());
+        first.stack = PAGE.pages(7);
+        first.other_stacks = other_stacks;
+        assert_eq!(tracked.offer(&first, false), Accepted::Exact);
+        for (at, size) in [(10, 12), (20, 13)] {
+            let mut event = map(at, Some(size), 0x20_0000 + at * PAGE.0, 1);
+            if let Some(figures) = &mut event.kernel {
+                figures.stack = PAGE.pages(8);
+            }
+            tracked.take(event);
+        }
+        assert_eq!(tracked.reconciler().sums().mismatches, mismatches);
+        assert!(tracked.wants_reading());
+    }
 }
 
 /// The kernel adds to VmSize first: an event may have the one figure of before and the other of
