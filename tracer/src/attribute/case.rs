@@ -49,6 +49,15 @@ pub struct Part {
     pub ahead: bool,
     /// Which of its pages are there, if they were looked at.
     pub pages: Option<PageSum>,
+    /// Given back or offered, and for the most part in memory again.
+    pub again: bool,
+}
+
+impl Part {
+    /// Its state at the end: what is in memory again is not given back.
+    pub const fn kind_now(&self) -> Kind {
+        if self.again { Kind::Live } else { self.kind }
+    }
 }
 
 /// One process prepared for judgement.
@@ -88,11 +97,12 @@ impl<'a> Case<'a> {
             callers: &callers,
             landmarks: &landmarks,
         };
-        let parts = parts(&registry);
+        let mut parts = parts(&registry);
         let flows = flows::by_owner(&registry, &parts);
         let mut vmas = evidence.residency.unwrap_or_default().to_vec();
         vmas.sort_by_key(|vma| vma.span);
         let cells = cut(&parts, &vmas);
+        pages::mark_again(&mut parts, &cells, &vmas);
         let tally = Tally::of(evidence, &parts, &cells, &vmas);
         Self {
             evidence,
@@ -232,6 +242,7 @@ fn part(registry: &Registry<'_>, span: Span, piece: &Piece) -> Part {
         fresh: false,
         ahead: false,
         pages: None,
+        again: false,
     }
 }
 

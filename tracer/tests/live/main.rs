@@ -7,6 +7,7 @@
 
 mod harness;
 
+mod adversarial;
 mod application;
 mod children;
 mod cleanup;
@@ -25,3 +26,5 @@ mod scenarios;
 mod seed;
 mod short;
 mod stress;
+mod two_allocators;
+mod witness;

@@ -67,7 +67,18 @@ const BUILD_PROGRAMS: [(&str, Need); 2] = [
         need("make", &["make"], "builds the jemalloc inside the workload"),
     ),
 ];
-const TEST_PROGRAMS: [(&str, Need); 5] = [
+const TEST_PROGRAMS: [(&str, Need); 6] = [
+    (
+        "musl-gcc",
+        Need {
+            optional: true,
+            ..need(
+                "musl-gcc",
+                &["musl-tools"],
+                "compiles a program on another C library that tests trace",
+            )
+        },
+    ),
     (
         "gcc",
         need("gcc", &["gcc"], "compiles C programs that tests trace"),
@@ -146,7 +157,18 @@ const KEYRING: (&str, Need) = (
 );
 
 /// Things found by their shared library.
-const TEST_LIBRARIES: [(&str, Need); 3] = [
+const TEST_LIBRARIES: [(&str, Need); 4] = [
+    (
+        "libtbbmalloc_proxy.so.2",
+        Need {
+            optional: true,
+            ..need(
+                "libtbbmalloc",
+                &["libtbbmalloc2"],
+                "an allocator that tests preload",
+            )
+        },
+    ),
     (
         "libjemalloc.so.2",
         need(
@@ -313,7 +335,7 @@ mod tests {
     #[test]
     fn an_empty_system_is_told_both_commands() {
         let text = instructions(
-            &[COMPILER, LLVM, TEST_PROGRAMS[1].1.clone()],
+            &[COMPILER, LLVM, TEST_PROGRAMS[2].1.clone()],
             &Plan::default(),
         );
         assert!(text.contains("rustup toolchain install nightly --component rust-src"));

@@ -15,6 +15,7 @@ pub(super) static ASAN: Allocator = Allocator {
     ],
     symbols: &["__asan_init"],
     strings: &["AddressSanitizer: "],
+    grows: "it reserves a shadow of the whole address space, and maps more than it is asked for",
     keeps: "it keeps freed memory in a quarantine, to catch its use",
     variables: &["ASAN_OPTIONS"],
     advice,

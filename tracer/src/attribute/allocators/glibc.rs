@@ -54,6 +54,8 @@ pub(in crate::attribute) static GLIBC: Allocator = Allocator {
     strings: &["malloc(): corrupted top size"],
     vma_names: &[" glibc: malloc*"],
     fits,
+    grows: "it moves the end of the heap up by 132 KiB or more, gives large chunks mappings of \
+            their own, and reserves 64 MiB at a time for arenas of threads",
     keeps: "the heap can shrink only from its end, and an arena only by whole heaps of 64 MiB",
     unmaps: "a chunk of at least the mmap threshold (128 KiB, rising to at most 32 MiB as \
              such chunks are freed) has a mapping of its own, which free() unmaps at once",

@@ -21,10 +21,12 @@ pub(super) static GO: Allocator = Allocator {
     vma_names: &[" Go: *", "Go: *"],
     fits,
     maps_ahead: true,
+    grows: "it reserves arenas of 64 MiB and makes them accessible as its heap grows",
     keeps: "it keeps its arenas for the objects to come",
     variables: &["GOGC", "GOMEMLIMIT", "GODEBUG"],
     experiment: "debug.FreeOSMemory() in the process: what RSS falls by was garbage",
     advice,
+    options: |evidence| settings::rows(evidence.settings, "Go", &OPTIONS),
     decay: |_| {
         Some(Decay::ByThread(
             "its scavenger gives back what is free after a collection, step by step".to_owned(),
@@ -50,3 +52,22 @@ fn advice(evidence: &Evidence<'_>, topic: Topic) -> String {
         _ => super::general_advice(topic).to_owned(),
     }
 }
+
+/// Variables that bear on memory (the documentation of Go's package `runtime`).
+const OPTIONS: [settings::Known; 3] = [
+    (
+        &["GOGC"],
+        "100",
+        "the heap may grow by this share of what is alive, percent, before it is collected",
+    ),
+    (
+        &["GOMEMLIMIT"],
+        "off",
+        "from this size on it collects and gives back sooner",
+    ),
+    (
+        &["GODEBUG"],
+        "",
+        "madvdontneed=0: pages are given back by MADV_FREE",
+    ),
+];

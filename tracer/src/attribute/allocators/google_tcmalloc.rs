@@ -1,6 +1,6 @@
 //! Google's tcmalloc: regions of 1 GiB far from other mappings.
 
-use super::{Allocator, PLAIN, Shape};
+use super::{Allocator, Decay, PLAIN, Shape};
 
 const REGION: u64 = 1 << 30;
 
@@ -17,9 +17,17 @@ pub(super) static GOOGLE_TCMALLOC: Allocator = Allocator {
     vma_names: &["tcmalloc_region_*"],
     fits,
     maps_ahead: true,
+    grows: "it reserves regions of 1 GiB and makes them accessible by 2 MiB",
     keeps: "it takes memory in regions of 1 GiB and never unmaps one",
     experiment: "MallocExtension::ReleaseMemoryToSystem() in the process: what RSS falls by \
                  was free",
+    decay: |_| {
+        Some(Decay::ByCalls(
+            "free pages go back only when the program calls ReleaseMemoryToSystem() or runs \
+             ProcessBackgroundActions() in a thread"
+                .to_owned(),
+        ))
+    },
     ..PLAIN
 };
 

@@ -8,6 +8,7 @@ pub(super) static HARDENED: Allocator = Allocator {
     libraries: &["libhardened_malloc*"],
     symbols: &["malloc_object_size_fast"],
     vma_names: &["malloc *"],
+    grows: "it reserves terabytes at its start and makes parts accessible",
     keeps: "it maps inaccessible memory over what was freed, so that use after free fails",
     ..PLAIN
 };

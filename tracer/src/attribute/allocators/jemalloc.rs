@@ -40,6 +40,8 @@ pub(super) static JEMALLOC: Allocator = Allocator {
     vma_names: &["jemalloc_pg*"],
     fits,
     maps_ahead: true,
+    grows: "it maps by a series of sizes that grow by about a fifth each time, so that it maps \
+            seldom, and rounds each block up to a size class",
     keeps: "unmapping would leave holes all over the address space, which are slow to \
             manage, so the addresses are kept for later, while their pages cost no memory \
             (its option `retain`, on by default on 64-bit Linux)",

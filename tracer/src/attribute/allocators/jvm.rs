@@ -8,6 +8,8 @@ pub(super) static JVM: Allocator = Allocator {
     title: "the Java virtual machine",
     libraries: &["libjvm.so*"],
     symbols: &["JNI_CreateJavaVM"],
+    grows: "it reserves its heap up to -Xmx and a class space of 1 GiB, and makes them accessible \
+            as they are used",
     keeps: "it keeps the reservation of its heap",
     variables: &["JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS"],
     experiment: "jcmd <pid> GC.run, then GC.heap_info: what the heap's use falls by was \

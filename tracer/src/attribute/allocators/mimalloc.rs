@@ -19,6 +19,8 @@ pub(super) static MIMALLOC: Allocator = Allocator {
     vma_names: &["mimalloc*"],
     fits,
     maps_ahead: true,
+    grows: "it takes arenas of 1 GiB at a time (segments of 32 MiB in version 2.0), of which it \
+            uses what it needs",
     keeps: "it takes memory in arenas of 1 GiB, of which it gives free pages back but never \
             unmaps one",
     unmaps: "what does not come from an arena (over 16 MiB in version 2.0, or with arenas \

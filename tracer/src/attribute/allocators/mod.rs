@@ -75,6 +75,8 @@ pub(super) struct Allocator {
     pub fits: fn(&Shape) -> bool,
     /// Whether it maps more than it is asked for, to use later.
     pub maps_ahead: bool,
+    /// How it takes address space: a clause.
+    pub grows: &'static str,
     /// Why address space stays after its pages were given back: a clause.
     pub keeps: &'static str,
     /// The option behind that, if it has one.
@@ -133,6 +135,7 @@ const PLAIN: Allocator = Allocator {
     vma_names: &[],
     fits: |_| false,
     maps_ahead: false,
+    grows: "it maps in larger steps than it is asked for, to use the rest later",
     keeps: "it keeps the address space to use it again",
     keeping_option: "",
     unmaps: "",

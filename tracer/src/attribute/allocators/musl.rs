@@ -24,6 +24,7 @@ pub(in crate::attribute) static MUSL: Allocator = Allocator {
         "__malloc_alloc_meta",
         "__simple_malloc",
     ],
+    grows: "it maps groups of equal blocks, and blocks above 128 KiB one by one",
     keeps: "a group of blocks stays mapped while one block of it is in use",
     unmaps: "musl unmaps a group of blocks as soon as none of it is in use, and large blocks \
              at once",

@@ -8,6 +8,7 @@ pub(super) static PYMALLOC: Allocator = Allocator {
     title: "CPython's object allocator",
     functions: &["_PyObject_Arena*", "_PyMem_Arena*", "_PyObject_Malloc"],
     symbols: &["_PyObject_ArenaMmap", "PyObject_Malloc"],
+    grows: "it maps arenas of 1 MiB (256 KiB before version 3.10)",
     keeps: "an arena of 1 MiB stays mapped while one object in it is alive",
     unmaps: "CPython unmaps an arena of 1 MiB when no object in it is alive",
     variables: &["PYTHONMALLOC"],

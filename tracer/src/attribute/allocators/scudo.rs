@@ -14,6 +14,8 @@ pub(super) static SCUDO: Allocator = Allocator {
     strings: &["Scudo ERROR"],
     vma_names: &["scudo:*"],
     fits,
+    grows: "it reserves address space for each size class up front, and maps large blocks one by \
+            one",
     keeps: "it keeps the reservation in which it places small blocks",
     variables: &["SCUDO_OPTIONS"],
     ..PLAIN

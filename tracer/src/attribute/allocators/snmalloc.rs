@@ -13,6 +13,7 @@ pub(super) static SNMALLOC: Allocator = Allocator {
     symbols: &["sn_rust_alloc", "_ZN8snmalloc*"],
     fits,
     maps_ahead: true,
+    grows: "it maps by powers of two, from 16 MiB on",
     keeps: "it never unmaps what it once mapped",
     ..PLAIN
 };

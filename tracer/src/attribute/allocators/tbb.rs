@@ -13,6 +13,7 @@ pub(super) static TBB: Allocator = Allocator {
         "__TBB_malloc_proxy",
         "scalable_allocation_command",
     ],
+    grows: "it maps regions of 1 MiB and more, an eighth larger than it is asked for",
     keeps: "it keeps regions of which a part is in use",
     unmaps: "it unmaps whole regions, and blocks over 64 MiB at once",
     variables: &["TBB_MALLOC_*"],

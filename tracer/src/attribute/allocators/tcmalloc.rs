@@ -22,6 +22,7 @@ pub(super) static TCMALLOC: Allocator = Allocator {
     ],
     strings: &["TCMALLOC_RELEASE_RATE", "TCMALLOC_SKIP_SBRK"],
     fits,
+    grows: "it moves the end of the heap up by 1 MiB or more at a time",
     keeps: "it never moves the end of the heap down and never unmaps",
     variables: &["TCMALLOC_*"],
     experiment: "MallocExtension::instance()->ReleaseFreeMemory() in the process: what RSS \

@@ -34,7 +34,12 @@ fn names_are_unique_and_texts_complete() {
             Some(allocator.name)
         );
         assert!(!allocator.title.is_empty());
-        for clause in [allocator.keeps, allocator.unmaps, allocator.experiment] {
+        for clause in [
+            allocator.grows,
+            allocator.keeps,
+            allocator.unmaps,
+            allocator.experiment,
+        ] {
             assert!(!clause.ends_with('.'), "{}: a clause", allocator.name);
         }
         for topic in [

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 
 use super::{Case, Part};
 use crate::{
-    attribute::evidence::{PageCensus, PageSum},
+    attribute::{
+        evidence::{PageCensus, PageSum, Resident},
+        tally::{Cell, Kind},
+    },
     units::{Bytes, Span},
 };
 
@@ -18,6 +21,30 @@ pub fn note(parts: &mut [Part], census: Option<&PageCensus>) {
     let sums: HashMap<Span, &PageSum> = census.sums.iter().map(|sum| (sum.span, sum)).collect();
     for part in parts {
         part.pages = sums.get(&part.span).map(|sum| **sum);
+    }
+}
+
+/// Marks parts that were given back or offered and of which at least half is in memory again.
+/// What was offered may be in memory still: it counts as far as smaps says that it is on offer no
+/// more.
+pub fn mark_again(parts: &mut [Part], cells: &[Cell], vmas: &[Resident]) {
+    for part in parts.iter_mut().filter(|part| part.kind == Kind::Discarded) {
+        part.again = part
+            .pages
+            .is_some_and(|pages| Bytes(2 * (pages.resident + pages.swapped).0) >= part.span.len());
+    }
+    for cell in cells {
+        let (part, vma) = (
+            &mut parts[cell.part],
+            cell.vma.and_then(|vma| vmas.get(vma)),
+        );
+        if part.kind == Kind::LazilyFreed
+            && let Some(vma) = vma
+        {
+            let elsewhere = vma.span.len() - part.span.len();
+            let held = vma.rss + vma.swap - vma.lazy_free - elsewhere;
+            part.again |= Bytes(2 * held.0) >= part.span.len();
+        }
     }
 }
 

@@ -13,7 +13,7 @@ pub fn find(case: &Case<'_>) -> Vec<Finding> {
     }
     let flow = case.flow(&owner, |_, _| true);
     let draft = Draft::new(case, REASON, &owner, bytes)
-        .of(|part| part.fresh && part.kind == Kind::Live)
+        .of(|part| part.fresh && part.kind_now() == Kind::Live)
         .summary(&format!(
             "The program itself, not an allocator, mapped {bytes} that is still there and that \
              no call gave back."

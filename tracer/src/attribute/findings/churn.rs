@@ -59,14 +59,14 @@ fn finding(case: &Case<'_>, owner: &Owner, mut habits: Vec<(&Source, &Turnover)>
     let facts = habits.iter().take(LISTED).map(|(source, turnover)| {
         let place = case.place(source.site);
         format!(
-            "{} of up to {}, {} a second from {} to {} after the beginning, each there for {} ms \
+            "{} of up to {}, {} a second from {} to {} after the beginning, each there for {} µs \
              on average{}",
             text::count(turnover.mappings, "mapping"),
             turnover.largest,
             text::grouped(rate(turnover)),
             text::seconds(turnover.first.since(case.evidence.observed.0)),
             text::seconds(turnover.last.since(case.evidence.observed.0)),
-            turnover.lived / turnover.mappings.max(1) / 1_000_000,
+            text::grouped(turnover.lived / turnover.mappings.max(1) / 1_000),
             place.map_or_else(String::new, |place| format!(", by {place}"))
         )
     });

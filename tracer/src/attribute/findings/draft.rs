@@ -115,6 +115,12 @@ impl<'c> Draft<'c> {
         if (flow.discarded + flow.unmapped).0 == 0 {
             return self.fact("no call gave any of its memory back since the attach");
         }
+        if flow.discards == 0 {
+            return self.fact(format!(
+                "no call gave pages back since the attach; {} was unmapped",
+                flow.unmapped
+            ));
+        }
         let given = self.parts().filter_map(given_back_at);
         let when = moments(self.case, given);
         self.fact(format!(

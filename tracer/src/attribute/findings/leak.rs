@@ -3,7 +3,7 @@
 //! A leak looks so; so does a cache that still fills. Kept apart from retention, where calls did
 //! give pages back.
 
-use super::{Draft, WORTH_TELLING, title};
+use super::{Draft, WORTH_TELLING, heap_pinned, title};
 use crate::{
     attribute::{
         Owner,
@@ -11,7 +11,10 @@ use crate::{
         explanation::{Confidence, Finding},
         text,
     },
-    space::flow::{Flow, Source, SourceKind},
+    space::{
+        flow::{Flow, Source, SourceKind},
+        piece::Provenance,
+    },
     units::{Bytes, Nanos},
 };
 
@@ -34,6 +37,7 @@ pub fn find(case: &Case<'_>) -> Vec<Finding> {
         own && is_steady(flow, case.evidence.observed.1)
     });
     suspects
+        .filter(|(source, flow, _)| !is_mostly_free(case, source, flow))
         .map(|(source, flow, owner)| finding(case, source, flow, owner))
         .collect()
 }
@@ -58,6 +62,12 @@ fn is_steady(flow: &Flow, ended: Nanos) -> bool {
         && gone <= flow.mapped.0.saturating_mul(RELEASED)
         && occupied * 100 >= intervals.len() * OCCUPIED
         && largest.saturating_mul(100) <= flow.mapped.0.saturating_mul(LARGEST)
+}
+
+/// Whether a walk through the heap found at least half of it free: that is kept, not leaked.
+fn is_mostly_free(case: &Case<'_>, source: &Source, flow: &Flow) -> bool {
+    let walk = heap_pinned::walk(case).filter(|_| source.kind == SourceKind::Heap);
+    walk.is_some_and(|walk| Bytes(2 * (walk.free + walk.top).0) >= flow.mapped - flow.unmapped)
 }
 
 fn finding(case: &Case<'_>, source: &Source, flow: &Flow, owner: &Owner) -> Finding {
@@ -96,7 +106,7 @@ fn finding(case: &Case<'_>, source: &Source, flow: &Flow, owner: &Owner) -> Find
             "{} over {}{}; in equal intervals: {}",
             text::count(flow.calls, &format!("{} call", how(&source))),
             text::seconds(lasted),
-            place.map_or_else(String::new, |place| format!(", all by {place}")),
+            place.map_or_else(String::new, |place| format!(", all through {place}")),
             sums.join(", ")
         ))
         .released()
@@ -117,7 +127,7 @@ fn finding(case: &Case<'_>, source: &Source, flow: &Flow, owner: &Owner) -> Find
 
 fn how(source: &Source) -> String {
     match source.how {
-        crate::space::piece::Provenance::Call(syscall) => syscall.to_string(),
+        Provenance::Call(syscall) => syscall.to_string(),
         _ => "kernel".to_owned(),
     }
 }

@@ -99,5 +99,5 @@ fn finding(case: &Case<'_>, owner: &Owner, bytes: Bytes) -> Finding {
 }
 
 fn is_told(part: &Part) -> bool {
-    part.kind == Kind::Live && !reserved::is_huge(part)
+    part.kind_now() == Kind::Live && !reserved::is_huge(part)
 }

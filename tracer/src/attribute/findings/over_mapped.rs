@@ -27,9 +27,8 @@ pub fn find(case: &Case<'_>) -> Vec<Finding> {
         let draft = Draft::new(case, REASON, &owner, bytes)
             .of(|part| part.ahead)
             .summary(&format!(
-                "{} mapped {bytes} more than was ever given back or is in memory: it maps in \
-                 larger steps than it is asked for, to use the rest later.",
-                allocator.title
+                "{} mapped {bytes} more than was ever given back or is in memory: {}.",
+                allocator.title, allocator.grows
             ))
             .mapped_by()
             .facts(series)

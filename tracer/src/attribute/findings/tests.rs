@@ -1,5 +1,6 @@
 //! Each detector fires on its evidence, and not without it.
 
+mod again;
 mod habits;
 mod pages;
 

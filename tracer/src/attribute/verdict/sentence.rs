@@ -285,7 +285,7 @@ fn not_released_clause(case: &Case<'_>, owner: &Owner, kind: Kind, bytes: Bytes)
         _ if *owner == Owner::APPLICATION => {
             let place = case
                 .parts_of(owner)
-                .filter(|part| part.fresh && part.kind == Kind::Live)
+                .filter(|part| part.fresh && part.kind_now() == Kind::Live)
                 .max_by_key(|part| part.span.len())
                 .and_then(|part| case.place(part.piece.origin.site));
             let place = place.map_or_else(String::new, |place| format!(" ({place})"));

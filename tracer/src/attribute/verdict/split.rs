@@ -134,7 +134,8 @@ impl Split {
             return Confidence::High;
         }
         let sort = |part: &Part| {
-            part.fresh && (cause(&owner, part.kind) == of || of == Cause::Retained && part.ahead)
+            let same = cause(&owner, part.kind_now()) == of;
+            part.fresh && (same || of == Cause::Retained && part.ahead)
         };
         match of {
             Cause::Retained | Cause::Purged => case.confidence_of_release(&owner, sort),

@@ -61,6 +61,12 @@ impl Account {
         u32::try_from(self.number("/target/pid")).expect("a process id")
     }
 
+    /// How its pages were looked at, if they were.
+    pub fn method(&self) -> Option<String> {
+        let method = self.at("/residency/method").as_str();
+        method.map(str::to_owned)
+    }
+
     /// Its id in its own pid namespace, if that is another one.
     pub fn ns_pid(&self) -> Option<u64> {
         self.0.pointer("/target/ns_pid").map(number)
@@ -84,11 +90,29 @@ impl Account {
         rows.map(|row| number(&row["bytes"])).sum()
     }
 
+    /// What an owner has in memory, as far as it is known.
+    pub fn resident(&self, owner: &str) -> u64 {
+        let rows = self.list("/ledger").iter();
+        let rows = rows.filter(|row| text(&row["owner"]) == owner);
+        rows.filter_map(|row| row["resident"].as_u64()).sum()
+    }
+
     /// Whether a reason is among the findings.
     pub fn finds(&self, reason: &str) -> bool {
-        self.list("/findings")
-            .iter()
-            .any(|finding| text(&finding["reason"]) == reason)
+        self.finding(reason).is_some()
+    }
+
+    /// The finding of a reason, the largest if there are several.
+    pub fn finding(&self, reason: &str) -> Option<&Value> {
+        let mut findings = self.list("/findings").iter();
+        findings.find(|finding| text(&finding["reason"]) == reason)
+    }
+
+    /// What an owner mapped since the attach and did not unmap, bytes.
+    pub fn net_growth(&self, owner: &str) -> i64 {
+        let mut rows = self.list("/growth").iter();
+        let row = rows.find(|row| text(&row["owner"]) == owner);
+        row.map_or(0, |row| row["net"].as_i64().expect("a number"))
     }
 
     /// Asserts the verdict: the one that is expected, or one of them ("this or that").
@@ -185,7 +209,8 @@ impl fmt::Display for Account {
         ] {
             write!(f, "\n{field}: {}", self.0[field])?;
         }
-        for field in ["ledger", "growth", "notes"] {
+        write!(f, "\nresidency: {}", self.0["residency"])?;
+        for field in ["ledger", "growth", "findings", "notes"] {
             for item in self.list(&format!("/{field}")) {
                 write!(f, "\n{field}: {item}")?;
             }

@@ -75,6 +75,19 @@ pub fn installed(program: &str) -> Option<PathBuf> {
     places.find(|place| place.is_file())
 }
 
+/// Whether a library can be preloaded; none always can.
+pub fn preloadable(library: &str) -> bool {
+    const FOLDERS: [&str; 5] = [
+        "/usr/lib",
+        "/lib",
+        "/usr/lib64",
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu",
+    ];
+    let is_there = |folder: &str| Path::new(folder).join(library).exists();
+    library.is_empty() || FOLDERS.into_iter().any(is_there)
+}
+
 /// A setting from the environment, if it is there.
 pub fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
     let text = env::var(name).ok()?;

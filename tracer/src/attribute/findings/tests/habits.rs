@@ -2,8 +2,8 @@
 
 use super::reasons;
 use crate::{
-    attribute::{explanation::Confidence, testing::*},
-    units::{Addr, Bytes},
+    attribute::{evidence::HeapWalk, explanation::Confidence, testing::*},
+    units::{Addr, Bytes, Span},
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -39,6 +39,24 @@ fn through_an_allocator_it_is_a_hint_only() {
     let explanation = world.explain();
     let leak = finding(&explanation, "leak-suspected").expect("nothing was given back");
     assert_eq!(leak.confidence, Confidence::Low);
+}
+
+#[test]
+fn what_a_walk_finds_free_is_no_leak() {
+    let mut world = World::dynamic(&[]);
+    for _ in 0..40 {
+        world.wait(SECOND / 4);
+        world.brk(GLIBC_BRK, MIB as i64);
+    }
+    assert!(finding(&world.explain(), "leak-suspected").is_some());
+    world.heap = Some(HeapWalk {
+        span: Span::new(world.heap_start(), 40 * MIB),
+        in_use: Bytes(MIB),
+        free: Bytes(38 * MIB),
+        top: Bytes(MIB),
+        pin: None,
+    });
+    assert!(finding(&world.explain(), "leak-suspected").is_none());
 }
 
 #[test]
