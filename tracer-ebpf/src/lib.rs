@@ -6,6 +6,8 @@
 //! nanoseconds of `CLOCK_MONOTONIC` (`bpf_ktime_get_ns`).
 #![no_std]
 
+pub mod audit;
+
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The number of these layouts and of what their fields mean. Recordings keep records as they

@@ -3,11 +3,14 @@
 //! One file per subject: [`hook`] and [`trampoline`] are where system calls come in, [`call`] follows them from
 //! entry to exit and [`record`] writes them down, [`task`] follows processes; [`regs`],
 //! [`memory`] and [`file`] read what the kernel knows; [`emit`] is the one writer of the
-//! ring and counts what it loses, [`maps`] holds what they share.
+//! ring and counts what it loses, [`maps`] holds what they share. [`count`] stands apart: it counts
+//! the calls of every process, where nobody is traced.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 
 #[cfg(target_arch = "bpf")]
 mod call;
+#[cfg(target_arch = "bpf")]
+mod count;
 #[cfg(target_arch = "bpf")]
 mod emit;
 #[cfg(target_arch = "bpf")]

@@ -39,6 +39,15 @@ impl Saved {
         loads_directly().then(|| Registers::loaded_nr(self.0))
     }
 
+    /// The number of the call, whatever that costs.
+    #[inline(always)]
+    pub fn number(self) -> u64 {
+        match self.nr() {
+            Some(nr) => nr,
+            None => Registers::copied_nr(self.0),
+        }
+    }
+
     /// All that is of interest.
     #[inline(always)]
     pub fn read(self) -> Registers {
@@ -71,6 +80,12 @@ impl Registers {
             sp: word(19),
             is_32_bit: load::<u16>(regs, 17 * 8) == Self::CODE_32_BIT,
         }
+    }
+
+    #[inline(always)]
+    fn copied_nr(address: u64) -> u64 {
+        let [nr]: [u64; 1] = copy(address + 15 * 8);
+        nr
     }
 
     #[inline(always)]
@@ -121,6 +136,12 @@ impl Registers {
             sp: word(Self::SP),
             is_32_bit: word(Self::SP + 16) & Self::MODE_32_BIT != 0,
         }
+    }
+
+    #[inline(always)]
+    fn copied_nr(address: u64) -> u64 {
+        let [nr]: [u64; 1] = copy(address + u64::from(Self::SP) + 32);
+        nr & 0xffff_ffff
     }
 
     #[inline(always)]

@@ -1,10 +1,12 @@
 //! Explains why a process's virtual memory grew, and why it did not shrink.
 //!
 //! Data flows one way: [`probe`] → [`event`] → [`space`] → [`attribute`] → [`report`] →
-//! [`view`]. [`host`] gathers facts, [`cli`] says what is wanted.
+//! [`view`]. [`audit`] judges whole hosts, [`auditor`] gathers what it asks for. [`host`] gathers facts, [`cli`] says what is wanted.
 
 pub mod app;
 pub mod attribute;
+pub mod audit;
+pub mod auditor;
 pub mod cli;
 pub mod diagnosis;
 pub mod event;

@@ -63,6 +63,10 @@ enum Other {
     Pace(pace::Settings),
     /// Attach programs that do nothing to system calls: the least that tracing them costs
     Floor(floor::Floor),
+    /// Make a number of calls that is known
+    Calls(bulk::Calls),
+    /// Have many processes that make calls at a rate
+    Crowd(bulk::Crowd),
 }
 
 /// An allocation scenario and how to run it.
@@ -123,6 +127,8 @@ impl Args {
             (Some(Other::Children(children)), _) => children.run(),
             (Some(Other::Pace(settings)), _) => settings.run(),
             (Some(Other::Floor(floor)), _) => floor.run(),
+            (Some(Other::Calls(calls)), _) => calls.run(),
+            (Some(Other::Crowd(crowd)), _) => crowd.run(),
             (None, Some(scenario)) => scenario.run(),
             // clap refuses a command line with neither.
             (None, None) => Ok(()),

@@ -2,6 +2,7 @@
 //!
 //! Only here do arguments, a run and views meet, and only here is anything written.
 
+mod audit;
 mod doctor;
 mod observe;
 mod output;
@@ -15,11 +16,14 @@ use std::{
     io::{self, IsTerminal as _, Write as _},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 
 use crate::{
     cli::{self, Exit, Intent, intent::Color},
-    host::process::NotPermitted,
+    host::{
+        privilege::{self, BPF, PERFMON},
+        process::NotPermitted,
+    },
     probe::ProbeError,
     report::Report,
     view::Style,
@@ -36,6 +40,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(Intent::Trace(trace)) => observe::trace(&trace),
         Ok(Intent::Record(record)) => observe::record(&record),
         Ok(Intent::Report(report)) => replay::report(&report),
+        Ok(Intent::Audit(wanted)) => audit::audit(&wanted),
         Ok(Intent::Doctor(wanted)) => doctor::doctor(&wanted),
         Err(error) => {
             // Nothing is left to tell if standard error is closed.
@@ -85,6 +90,22 @@ fn exit_of(outcome: Outcome) -> Failure {
     }
 }
 
+/// What loading needs can be said before anything is opened; what reading a process needs depends
+/// on whose it is.
+fn check_capabilities() -> Result<(), Failure> {
+    let lacking = privilege::missing(&[BPF, PERFMON]);
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = lacking.into_iter().map(privilege::name).collect();
+    let error = anyhow!(
+        "not permitted: {} missing, to load and attach the probes. {}",
+        names.join(" and "),
+        privilege::way_out()
+    );
+    Err((Exit::NotPermitted, error))
+}
+
 /// A run without a process is none.
 fn refuse_empty(report: &Report) -> Result<(), Failure> {
     if !report.processes.is_empty() {
@@ -97,11 +118,24 @@ fn refuse_empty(report: &Report) -> Result<(), Failure> {
 
 /// The style for a stream, whose width is the terminal's if it is one.
 fn style(color: Color, stream: &(impl io::IsTerminal + std::os::fd::AsFd)) -> Style {
+    let (colored, width) = looks(color, stream);
+    Style::new(colored, width.unwrap_or(Style::WIDEST))
+}
+
+/// The same for tables, which may be as wide as the terminal.
+fn wide_style(color: Color, stream: &(impl io::IsTerminal + std::os::fd::AsFd)) -> Style {
+    let (colored, width) = looks(color, stream);
+    Style::wide(colored, width.unwrap_or(Style::WIDEST_TABLE))
+}
+
+fn looks(
+    color: Color,
+    stream: &(impl io::IsTerminal + std::os::fd::AsFd),
+) -> (bool, Option<usize>) {
     let terminal = stream.is_terminal();
-    let width = terminal_size::terminal_size_of(stream)
-        .map_or(Style::WIDEST, |(width, _)| usize::from(width.0));
+    let size = terminal_size::terminal_size_of(stream);
     let colored = color.wanted(terminal, std::env::var_os("NO_COLOR").is_some());
-    Style::new(colored, width)
+    (colored, size.map(|(width, _)| usize::from(width.0)))
 }
 
 /// Writes to standard output; a reader who left is no error.

@@ -5,18 +5,12 @@ use std::{fs::File, io};
 use anyhow::anyhow;
 
 use super::{
-    Failure, exit_of, failed, output::Destination, record_file::RecordFile, refuse_empty,
-    screen::Screen, show, style,
+    Failure, check_capabilities, exit_of, failed, output::Destination, record_file::RecordFile,
+    refuse_empty, screen::Screen, show, style,
 };
 use crate::{
-    cli::{
-        Exit,
-        intent::{Capture, Record, Recording, Run, Subject, Trace, Verbosity},
-    },
-    host::{
-        kernel,
-        privilege::{self, BPF, PERFMON},
-    },
+    cli::intent::{Capture, Record, Recording, Run, Subject, Trace, Verbosity},
+    host::kernel,
     probe::CaptureWish,
     recording::{Kept, Limit, Recorder, WhyStopped},
     report::Report,
@@ -182,20 +176,4 @@ fn check(kept: &Kept) -> Result<(), Failure> {
         ))),
         Some(WhyStopped::Limit(_)) | None => Ok(()),
     }
-}
-
-/// What loading needs can be said before anything is opened; what reading a process needs depends
-/// on whose it is.
-fn check_capabilities() -> Result<(), Failure> {
-    let lacking = privilege::missing(&[BPF, PERFMON]);
-    if lacking.is_empty() {
-        return Ok(());
-    }
-    let names: Vec<_> = lacking.into_iter().map(privilege::name).collect();
-    let error = anyhow!(
-        "not permitted: {} missing, to load and attach the probes. {}",
-        names.join(" and "),
-        privilege::way_out()
-    );
-    Err((Exit::NotPermitted, error))
 }

@@ -28,6 +28,7 @@ use serde::{Serialize, Serializer};
 
 use evidence::Evidence;
 use explanation::Explanation;
+pub use findings::RETURNED;
 
 /// Explains one process.
 #[must_use]

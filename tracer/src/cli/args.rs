@@ -4,7 +4,7 @@ use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum, ValueHint};
 
-use super::{generate::Paper, help, values};
+use super::{audit::AuditArgs, generate::Paper, help, values};
 
 /// Explains why a process's virtual memory grew, and why it did not shrink
 ///
@@ -69,6 +69,14 @@ pub enum Task {
     /// or damaged it reports what comes before the damage, says so, and ends with exit code
     /// 6.
     Report(ReportArgs),
+    /// Rank all processes of this host by what their address space is made of, and why
+    ///
+    /// Counts, in the kernel, the calls of every process that change an address space; reads the
+    /// maps of those that are large enough, at a bounded cost; and says of each what its VmSize
+    /// consists of, which allocators are in it, and what to do. Totals by control group and by
+    /// allocator follow. Ends after 5 seconds unless told otherwise; Ctrl-C ends it sooner, with
+    /// the report.
+    Audit(Box<AuditArgs>),
     /// Tell what this host allows, and why not
     ///
     /// Looks at the kernel, at the rights of the caller and at /proc, and really loads and

@@ -40,6 +40,10 @@ const EXAMPLES: &[(&str, &str)] = &[
         "Explain a recorded run. Needs no privileges.",
     ),
     (
+        "sudo tracer audit",
+        "Rank all processes of this host, and say of each what its VmSize consists of.",
+    ),
+    (
         "sudo tracer doctor",
         "Tell what this kernel and this user allow, and what is used instead.",
     ),

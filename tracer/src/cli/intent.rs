@@ -4,10 +4,13 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::error::ErrorKind;
 
-pub use super::args::{Capture, Color, Format};
 use super::{
     args::{Args, LimitArgs, RunArgs, SayArgs, Task, ViewArgs},
     generate::Paper,
+};
+pub use super::{
+    args::{Capture, Color, Format},
+    audit::{Audit, Sort},
 };
 use crate::units::{Bytes, Pid};
 
@@ -22,6 +25,8 @@ pub enum Intent {
     Record(Record),
     /// A recorded run, explained.
     Report(Report),
+    /// All processes of this host, judged.
+    Audit(Box<Audit>),
     /// What this host allows.
     Doctor(Doctor),
 }
@@ -195,6 +200,7 @@ impl TryFrom<Args> for Intent {
                 },
                 view: View::from(args.view),
             })),
+            Some(Task::Audit(args)) => Ok(Self::Audit(Box::new(Audit::from(*args)))),
             Some(Task::Doctor(args)) => Ok(Self::Doctor(Doctor {
                 format: args.format,
                 output: output(args.output),
@@ -246,7 +252,7 @@ impl From<ViewArgs> for View {
     }
 }
 
-fn output(path: Option<PathBuf>) -> Output {
+pub(super) fn output(path: Option<PathBuf>) -> Output {
     match path {
         Some(path) if path.as_os_str() != "-" => Output::File(path),
         _ => Output::Standard,

@@ -3,6 +3,7 @@
 //! `args` is what may be typed, [`intent`] is what it means once it is known to make sense.
 
 mod args;
+mod audit;
 pub mod exit;
 pub mod generate;
 mod help;

@@ -6,6 +6,8 @@ use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 const HIGHEST_PID: u32 = 1 << 22;
 /// The largest ring, MiB: what one process should lock in memory at most.
 const LARGEST_RING: u32 = 1024;
+/// The most of anything that is counted: as many as there can be processes.
+const MOST_COUNTED: u32 = HIGHEST_PID;
 /// The largest recording, MiB: one TiB.
 const LARGEST_RECORDING: u32 = 1 << 20;
 
@@ -42,6 +44,44 @@ pub fn ring_size(text: &str) -> Result<u32, String> {
     let size = text.parse().ok();
     size.filter(|size: &u32| size.is_power_of_two() && *size <= LARGEST_RING)
         .ok_or_else(|| format!("give a power of two from 1 to {LARGEST_RING}, in MiB"))
+}
+
+/// A size: bytes, or with a binary unit.
+pub fn size(text: &str) -> Result<u64, String> {
+    let number_ends = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(number_ends);
+    let unit = unit.trim().to_ascii_uppercase();
+    let shift = match unit.trim_end_matches('B').trim_end_matches('I') {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => u32::MAX,
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(1_u64.checked_shl(shift)?))
+        .ok_or_else(|| "give bytes, or a unit: 4096, 64K, 16M, 1G".to_owned())
+}
+
+/// Per cent, above zero.
+pub fn percent(text: &str) -> Result<u32, String> {
+    let percent = text.trim_end_matches('%').parse().ok();
+    percent
+        .filter(|percent| (1..=100).contains(percent))
+        .ok_or_else(|| "give per cent of one processor, from 1 to 100".to_owned())
+}
+
+/// How many, at least one.
+pub fn count(text: &str) -> Result<u32, String> {
+    let count = text.parse().ok();
+    count
+        .filter(|count| (1..=MOST_COUNTED).contains(count))
+        .ok_or_else(|| format!("give a number from 1 to {MOST_COUNTED}"))
 }
 
 /// A size of a recording, MiB.
@@ -96,6 +136,27 @@ mod tests {
         for wrong in ["0", "-1", "4194305", "x", ""] {
             assert!(pid(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn sizes_have_binary_units() {
+        for (text, expected) in [
+            ("4096", 4096),
+            ("64K", 64 << 10),
+            ("16M", 16 << 20),
+            ("16MiB", 16 << 20),
+            ("1g", 1 << 30),
+            ("2 T", 2 << 40),
+            ("0", 0),
+        ] {
+            assert_eq!(size(text), Ok(expected), "{text}");
+        }
+        for wrong in ["", "M", "1.5G", "-1", "16X", "99999999T", "0x10"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(percent("2%"), Ok(2));
+        assert!(percent("0").is_err() && percent("101").is_err());
+        assert!(count("0").is_err() && count("-1").is_err());
     }
 
     #[test]

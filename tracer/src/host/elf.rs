@@ -22,14 +22,24 @@ use crate::{
     units::Pid,
 };
 
-/// Read-only data searched for telling strings, at most.
-const MOST_STRING_DATA: u64 = 64 << 20;
 /// A sparse file can claim any size at no cost; room for what is read is made before it is read.
 const LARGEST_FILE: u64 = 8 << 30;
-/// Read of one file at most: symbols of the largest programs take some hundred MiB.
-const MOST_READ: u64 = 1 << 30;
+/// Symbols of the largest programs take some hundred MiB.
+const GENEROUS: Limits = Limits {
+    read: 1 << 30,
+    strings: 64 << 20,
+};
 /// Telling symbols kept of one file.
 const MOST_TELLING: usize = 64;
+
+/// How much of a file is read at most, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// In all; beyond, the file counts as unreadable.
+    pub read: u64,
+    /// Of its read-only data, to search it for telling strings; a larger one is not searched.
+    pub strings: u64,
+}
 
 /// What a file says.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -75,7 +85,15 @@ pub fn open(pid: Pid, path: &str, inode: u64) -> Result<File, String> {
 /// # Errors
 /// It is no ELF file, or broken.
 pub fn inspect(file: File, offsets: &BTreeSet<u64>) -> Result<ElfFacts> {
-    let cache = ReadCache::new(BufReader::new(Bounded::new(file, MOST_READ)));
+    inspect_within(file, offsets, GENEROUS)
+}
+
+/// The same within other bounds.
+///
+/// # Errors
+/// As above, or there is more to read than the bounds allow.
+pub fn inspect_within(file: File, offsets: &BTreeSet<u64>, limits: Limits) -> Result<ElfFacts> {
+    let cache = ReadCache::new(BufReader::new(Bounded::new(file, limits.read)));
     let elf = object::File::parse(&cache).context("is no object file")?;
     let mut facts = ElfFacts::default();
     // Address of each offset, for those that are return addresses.
@@ -111,7 +129,7 @@ pub fn inspect(file: File, offsets: &BTreeSet<u64>) -> Result<ElfFacts> {
         }
     }
     if facts.telling_symbols.is_empty() {
-        facts.telling_strings = telling_strings(&elf);
+        facts.telling_strings = telling_strings(&elf, limits.strings);
     }
     Ok(facts)
 }
@@ -124,11 +142,14 @@ fn address_of<'data>(elf: &object::File<'data, impl ReadRef<'data>>, offset: u64
     })
 }
 
-fn telling_strings<'data>(elf: &object::File<'data, impl ReadRef<'data>>) -> Vec<String> {
+fn telling_strings<'data>(
+    elf: &object::File<'data, impl ReadRef<'data>>,
+    most: u64,
+) -> Vec<String> {
     let Some(section) = elf.section_by_name(".rodata") else {
         return Vec::new();
     };
-    if section.size() > MOST_STRING_DATA {
+    if section.size() > most {
         return Vec::new();
     }
     let data = section.data().unwrap_or_default();

@@ -6,6 +6,7 @@
 pub mod btf;
 mod cgroup;
 pub mod clock;
+pub mod crowd;
 pub mod elf;
 mod foreign;
 pub mod heap_walk;

@@ -24,9 +24,9 @@ const CALLS: &[(&str, &str)] = &[("sys_exit", "sys_exit"), ("sys_enter", "sys_en
 
 /// What the kernel puts before a call's name in that of its function.
 #[cfg(target_arch = "x86_64")]
-const FUNCTION_PREFIX: &str = "__x64_sys_";
+pub(super) const FUNCTION_PREFIX: &str = "__x64_sys_";
 #[cfg(target_arch = "aarch64")]
-const FUNCTION_PREFIX: &str = "__arm64_sys_";
+pub(super) const FUNCTION_PREFIX: &str = "__arm64_sys_";
 
 /// How the user wants calls to be captured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,10 +125,7 @@ pub(super) fn calls(ebpf: &mut Ebpf, wish: CaptureWish) -> Result<Capture, Probe
                 release_trampolines(ebpf);
                 let refusal = refusal(error);
                 if wish == CaptureWish::Trampolines {
-                    return Err(ProbeError::Unsupported(format!(
-                        "this kernel refuses trampolines: {refusal}; leave out --capture, or \
-                         give --capture tracepoints"
-                    )));
+                    return Err(no_trampolines(&refusal));
                 }
                 Some(refusal)
             }
@@ -158,7 +155,19 @@ pub(super) fn try_exit(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
     program.load().map_err(|error| verifier(name, &error))
 }
 
-fn raw_tracepoint(ebpf: &mut Ebpf, name: &str, tracepoint: &str) -> Result<(), ProbeError> {
+/// Trampolines were asked for, and refused.
+pub(super) fn no_trampolines(refusal: &str) -> ProbeError {
+    ProbeError::Unsupported(format!(
+        "this kernel refuses trampolines: {refusal}; leave out --capture, or give --capture \
+         tracepoints"
+    ))
+}
+
+pub(super) fn raw_tracepoint(
+    ebpf: &mut Ebpf,
+    name: &str,
+    tracepoint: &str,
+) -> Result<(), ProbeError> {
     let program: &mut RawTracePoint = program(ebpf, name)?;
     program.load().map_err(|error| verifier(name, &error))?;
     program
@@ -217,7 +226,7 @@ pub(super) fn release_trampolines(ebpf: &mut Ebpf) {
     }
 }
 
-fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, ProbeError>
+pub(super) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, ProbeError>
 where
     &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
 {

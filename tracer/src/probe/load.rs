@@ -24,7 +24,7 @@ use crate::{
     units::{Bytes, Pid},
 };
 
-static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
+pub(super) static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
 const KERNEL_TYPES: &str = "/sys/kernel/btf/vmlinux";
 
 /// How to load.
@@ -95,37 +95,7 @@ impl Probes {
     /// This build has no probes, or the kernel lacks or refuses something they cannot do
     /// without.
     pub fn load(options: Options) -> Result<(Self, Ring), ProbeError> {
-        if OBJECT.is_empty() {
-            return Err(ProbeError::NotBuilt);
-        }
-        let release = Release::running().map_err(|error| unsupported(&error))?;
-        if release < Release::OLDEST {
-            return Err(ProbeError::KernelTooOld(release));
-        }
-        if survey::pid_namespace().answer == Answer::No {
-            return Err(ProbeError::OtherPidNamespace);
-        }
-        let mut availability = Availability::default();
-        let layout = match kernel_layout() {
-            Ok(layout) => with_direct_loads(layout, release),
-            Err(error) => {
-                availability.no_figures = Some(format!("{error:#}"));
-                Layout::default()
-            }
-        };
-        if let Some(reason) = &availability.no_figures {
-            availability.notes.push(format!(
-                "{reason}: VmSize is not checked against the kernel at each call, and children \
-                 are not followed"
-            ));
-        }
-        if release < Release::MEMLOCK_FREE
-            && let Err(error) = raise_memlock()
-        {
-            availability.notes.push(format!(
-                "RLIMIT_MEMLOCK could not be raised ({error}); this kernel charges maps to it"
-            ));
-        }
+        let (layout, availability) = prepare()?;
         match Self::load_with(options, layout, availability.clone()) {
             Err(ProbeError::Unsupported(_)) if layout.direct != 0 => {
                 let layout = Layout {
@@ -266,6 +236,43 @@ pub(super) const fn is_built() -> bool {
     !OBJECT.is_empty()
 }
 
+/// Makes sure that this kernel has what cannot be done without; where it keeps what is read, and
+/// what it lacks.
+pub(super) fn prepare() -> Result<(Layout, Availability), ProbeError> {
+    if OBJECT.is_empty() {
+        return Err(ProbeError::NotBuilt);
+    }
+    let release = Release::running().map_err(|error| unsupported(&error))?;
+    if release < Release::OLDEST {
+        return Err(ProbeError::KernelTooOld(release));
+    }
+    if survey::pid_namespace().answer == Answer::No {
+        return Err(ProbeError::OtherPidNamespace);
+    }
+    let mut availability = Availability::default();
+    let layout = match kernel_layout() {
+        Ok(layout) => with_direct_loads(layout, release),
+        Err(error) => {
+            availability.no_figures = Some(format!("{error:#}"));
+            Layout::default()
+        }
+    };
+    if let Some(reason) = &availability.no_figures {
+        availability.notes.push(format!(
+            "{reason}: VmSize is not checked against the kernel at each call, and children \
+             are not followed"
+        ));
+    }
+    if release < Release::MEMLOCK_FREE
+        && let Err(error) = raise_memlock()
+    {
+        availability.notes.push(format!(
+            "RLIMIT_MEMLOCK could not be raised ({error}); this kernel charges maps to it"
+        ));
+    }
+    Ok((layout, availability))
+}
+
 /// Makes the maps.
 pub(super) fn open(layout: Layout, ring_size: u32) -> Result<Ebpf, ProbeError> {
     EbpfLoader::new()
@@ -303,7 +310,7 @@ pub(super) fn raise_memlock() -> nix::Result<()> {
     setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY)
 }
 
-fn take<T>(
+pub(super) fn take<T>(
     ebpf: &mut Ebpf,
     name: &str,
     convert: impl FnOnce(aya::maps::Map) -> Result<T, MapError>,

@@ -4,6 +4,7 @@
 //! ring and the loss counters. What could not be attached is a value, not a log line.
 
 mod attach;
+mod census;
 mod error;
 mod layout;
 mod load;
@@ -15,6 +16,7 @@ mod trial;
 mod words;
 
 pub use attach::{Capture, CaptureWish};
+pub use census::Census;
 pub use error::ProbeError;
 pub use load::{Availability, Calls, Options, Probes};
 pub use loss::Losses;

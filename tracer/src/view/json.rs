@@ -77,6 +77,10 @@ impl Schema {
         name: "tracer.report",
         version: 1,
     };
+    pub(super) const AUDIT: Self = Self {
+        name: "tracer.audit",
+        version: 1,
+    };
     pub(super) const DOCTOR: Self = Self {
         name: "tracer.doctor",
         version: 1,

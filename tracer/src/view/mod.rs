@@ -3,6 +3,7 @@
 //! Pure: no files, no clock, no terminal. Whoever calls says how wide the text may be and
 //! whether it may have colours. Nothing here computes what a report does not say.
 
+pub mod audit;
 mod clean;
 pub mod doctor;
 pub mod events;

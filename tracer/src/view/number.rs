@@ -24,6 +24,39 @@ pub fn exact(size: Bytes) -> String {
     }
 }
 
+/// A size in few letters, for tables: `1.02G`, `512K`, `0`.
+pub fn compact(size: Bytes) -> String {
+    const UNITS: [&str; 6] = ["", "K", "M", "G", "T", "P"];
+    let mut unit = 0;
+    let scaled_to = |unit: usize| {
+        let one = 1_u128 << (10 * unit);
+        (u128::from(size.0) * 100 + one / 2) / one
+    };
+    // Rounded to three digits it might read 1024.
+    while scaled_to(unit) >= 102_350 && unit + 1 < UNITS.len() {
+        unit += 1;
+    }
+    let scaled = scaled_to(unit);
+    let (whole, part) = (scaled / 100, scaled % 100);
+    let number = match whole {
+        _ if unit == 0 => whole.to_string(),
+        0..10 => format!("{whole}.{part:02}"),
+        10..100 => format!("{whole}.{}", part / 10),
+        _ => whole.to_string(),
+    };
+    number + UNITS[unit]
+}
+
+/// A difference in few letters: `+1.02G`, `-4.00K`, `0`.
+pub fn compact_signed(difference: i64) -> String {
+    let size = compact(Bytes(difference.unsigned_abs()));
+    match difference.signum() {
+        1 => format!("+{size}"),
+        -1 => format!("-{size}"),
+        _ => size,
+    }
+}
+
 /// The difference of two sizes, rounded: `+1.50 GiB`.
 pub fn change(from: Bytes, to: Bytes) -> String {
     signed(from, to, |size| size.to_string())
@@ -119,6 +152,31 @@ mod tests {
     fn exact_sizes_keep_every_byte() {
         let shown = [0, 1, 1024, 1025, 1 << 30].map(|n| exact(Bytes(n)));
         assert_eq!(shown, ["0 B", "1 B", "1 KiB", "1,025 B", "1,048,576 KiB"]);
+    }
+
+    #[test]
+    fn compact_sizes_take_five_letters() {
+        let shown = [
+            0,
+            999,
+            4096,
+            1 << 20,
+            10 << 20,
+            1000 << 20,
+            1023 << 20,
+            5 << 40,
+        ]
+        .map(|n| compact(Bytes(n)));
+        assert_eq!(
+            shown,
+            [
+                "0", "999", "4.00K", "1.00M", "10.0M", "1000M", "1023M", "5.00T"
+            ]
+        );
+        assert_eq!(compact(Bytes(u64::MAX)), "16384P");
+        assert_eq!(compact_signed(-4096), "-4.00K");
+        assert_eq!(compact_signed(1 << 30), "+1.00G");
+        assert_eq!(compact_signed(0), "0");
     }
 
     #[test]

@@ -39,6 +39,18 @@ impl Style {
         }
     }
 
+    /// Widest table, columns.
+    pub const WIDEST_TABLE: usize = 160;
+
+    /// The same for pages of tables, which may be wider than what is read in lines.
+    #[must_use]
+    pub fn wide(color: bool, width: usize) -> Self {
+        Self {
+            color,
+            width: width.clamp(Self::NARROWEST, Self::WIDEST_TABLE),
+        }
+    }
+
     /// Columns that a line may take.
     #[must_use]
     pub const fn width(self) -> usize {

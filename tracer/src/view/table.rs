@@ -1,9 +1,9 @@
 //! Columns and rows in, aligned lines out.
 //!
-//! Numbers keep their width. Words give way: their cells wrap inside the column.
+//! Numbers keep their width. Words give way: their cells wrap inside the column, or are cut.
 
 use super::{
-    clean::{clean, columns},
+    clean::{clean, columns, fit},
     page::wrap,
     style::Paint,
 };
@@ -25,6 +25,8 @@ pub struct Table {
 enum Align {
     /// Words: to the left, wrapped if need be.
     Left,
+    /// Words: to the left, cut if need be, so that a row is a line.
+    Cut,
     /// Numbers: to the right, never wrapped.
     Right,
 }
@@ -36,17 +38,16 @@ struct Column {
 }
 
 impl Table {
-    /// A table of columns headed `titles`; those that begin with `>` hold numbers.
+    /// A table of columns headed `titles`; those that begin with `>` hold numbers, those that
+    /// begin with `~` words that are cut.
     pub fn new(titles: &[&'static str]) -> Self {
-        let columns = titles.iter().map(|title| match title.strip_prefix('>') {
-            Some(title) => Column {
-                title,
-                align: Align::Right,
-            },
-            None => Column {
-                title,
-                align: Align::Left,
-            },
+        let columns = titles.iter().map(|title| {
+            let (title, align) = match (title.strip_prefix('>'), title.strip_prefix('~')) {
+                (Some(title), _) => (title, Align::Right),
+                (_, Some(title)) => (title, Align::Cut),
+                _ => (*title, Align::Left),
+            };
+            Column { title, align }
         });
         Self {
             columns: columns.collect(),
@@ -98,7 +99,7 @@ impl Table {
         let gaps = GAP * widths.len().saturating_sub(1);
         while widths.iter().sum::<usize>() + gaps > room {
             let widest = (0..widths.len())
-                .filter(|&at| self.columns[at].align == Align::Left && widths[at] > NARROWEST)
+                .filter(|&at| self.columns[at].align != Align::Right && widths[at] > NARROWEST)
                 .max_by_key(|&at| widths[at]);
             match widest {
                 Some(at) => widths[at] -= 1,
@@ -113,6 +114,7 @@ impl Table {
         let wrapped: Vec<Vec<String>> = (0..widths.len())
             .map(|at| match self.columns[at].align {
                 Align::Left => wrap(cells[at], widths[at]),
+                Align::Cut => vec![fit(cells[at], widths[at]).into_owned()],
                 Align::Right => vec![cells[at].to_owned()],
             })
             .collect();
@@ -128,7 +130,7 @@ impl Table {
                     String::new()
                 };
                 line += &match self.columns[at].align {
-                    Align::Left => format!("{gap}{cell}{pad}"),
+                    Align::Left | Align::Cut => format!("{gap}{cell}{pad}"),
                     Align::Right => format!("{gap}{pad}{cell}"),
                 };
             }
@@ -159,6 +161,13 @@ mod tests {
             lines(&table, 40),
             ["owner     bytes", "jemalloc  1,024", "测试          7"]
         );
+    }
+
+    #[test]
+    fn words_are_cut_where_a_row_must_be_a_line() {
+        let mut table = Table::new(&[">n", "~by"]);
+        table.row(["1,000".into(), "mmap and then brk".into()]);
+        assert_eq!(lines(&table, 16), ["    n  by", "1,000  mmap and…"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod harness;
 
 mod adversarial;
 mod application;
+mod audit;
 mod children;
 mod cleanup;
 mod doctor;

@@ -2,11 +2,16 @@
 #![expect(unsafe_code, reason = "maps memory, forks")]
 
 use std::ffi::c_void;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 use std::{fs, io, ptr};
 
 const PAGE: usize = 4096;
 const ACCESS: i32 = libc::PROT_READ | libc::PROT_WRITE;
 const FLAGS: i32 = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+
+/// Calls that [`gust`] makes.
+pub const CALLS_PER_GUST: u32 = 5;
 
 /// Maps, protects, advises and unmaps a few pages.
 pub fn gust() {
@@ -52,14 +57,32 @@ pub fn scatter(count: usize) -> io::Result<usize> {
     lines()
 }
 
+/// Reserves address space that is never used.
+pub fn reserve(bytes: usize) -> io::Result<()> {
+    map(bytes / PAGE).map(drop)
+}
+
+/// Executes this program anew, to make as many gusts; returns why it could not.
+pub fn execute_anew(gusts: u32) -> io::Error {
+    Command::new("/proc/self/exe")
+        .args(["calls", "--gusts", &gusts.to_string()])
+        .exec()
+}
+
 /// Forks a child that sleeps until this thread ends; returns its id.
 pub fn child() -> io::Result<libc::pid_t> {
-    // SAFETY: this is the only thread, and the child only sleeps.
+    child_that(|| ())
+}
+
+/// Forks a child that does something until this thread ends; returns its id.
+pub fn child_that(life: impl FnOnce()) -> io::Result<libc::pid_t> {
+    // SAFETY: this is the only thread, so the child finds every lock free.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => {
             // SAFETY: takes numbers only.
             unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            life();
             park()
         }
         child => Ok(child),

@@ -2,7 +2,10 @@
 //! children. Prints a line when there is as much as was asked for, and stays
 //! until standard input says more.
 
+mod calls;
 mod kernel;
+
+pub use calls::{Calls, Crowd};
 
 use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -11,6 +11,7 @@ pub const PURE: &[&str] = &[
     "event",
     "space",
     "attribute",
+    "audit",
     "report",
     "diagnosis",
     "track",

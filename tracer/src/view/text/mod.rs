@@ -10,6 +10,8 @@ mod process;
 mod residency;
 mod trust;
 
+pub(super) use findings::allocators;
+
 use super::{
     number::count,
     page::Page,

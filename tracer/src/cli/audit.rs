@@ -1,0 +1,224 @@
+//! `tracer audit`: what may be typed, and what is meant by it.
+
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
+
+use clap::{ValueEnum, ValueHint};
+
+use super::{
+    args::{Capture, Color, Format},
+    intent::{Output, output},
+    values,
+};
+use crate::units::{Bytes, Pid};
+
+/// How long is watched unless something else is said: long enough for rates.
+const USUAL: Duration = Duration::from_secs(5);
+
+/// `tracer audit`.
+#[derive(Debug, clap::Args)]
+pub struct AuditArgs {
+    /// Watch for this long: seconds, or 500ms, 2m, 1h; 5s unless --interval is given
+    #[arg(short, long, value_name = "TIME", value_parser = values::duration)]
+    pub duration: Option<Duration>,
+
+    /// Report again and again, each time after this long, until --duration or Ctrl-C
+    ///
+    /// With --format json each report is a line (JSON Lines).
+    #[arg(short, long, value_name = "TIME", value_parser = values::duration, conflicts_with = "output")]
+    pub interval: Option<Duration>,
+
+    /// A page on this process instead of the ranking
+    #[arg(long, value_name = "PID", value_parser = values::pid)]
+    pub explain: Option<NonZeroU32>,
+
+    /// Rank this many processes; all with --format json, unless given
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub top: Option<u32>,
+
+    /// By what to rank, largest first
+    #[arg(long, value_name = "BY", default_value = "gap")]
+    pub sort: Sort,
+
+    /// Only processes of this name; "*" at its beginning or end stands for anything
+    #[arg(long, value_name = "NAME")]
+    pub comm: Option<String>,
+
+    /// Only processes of this user, by name or id
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
+
+    /// Only processes whose control group's path contains this: a unit, a container's id, …
+    #[arg(long, value_name = "PART")]
+    pub cgroup: Option<String>,
+
+    /// Only processes whose VmSize is at least this; smaller ones are only counted
+    ///
+    /// Their maps are not read either. Bytes, or with K, M, G, T.
+    #[arg(short = 'z', long, value_name = "SIZE", default_value = "16M", value_parser = values::size)]
+    pub min_size: u64,
+
+    /// Read maps at no more than this share of one processor, per cent
+    ///
+    /// A first round at the start takes up to two seconds of a processor beyond it.
+    #[arg(long, value_name = "PERCENT", default_value = "2", value_parser = values::percent)]
+    pub max_cpu: u32,
+
+    /// How many processes can be counted at once; of more, those that called least recently are
+    /// let go of, and that is reported
+    #[arg(long, value_name = "N", default_value = "16384", value_parser = values::count)]
+    pub max_processes: u32,
+
+    /// Where the kernel is tapped; auto: by trampolines if it allows them
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    pub capture: Capture,
+
+    /// How to write the report
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+
+    /// Write it to this file rather than standard output
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+
+    /// Say only the report, and errors
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// When to use colours; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+}
+
+/// By what to rank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Sort {
+    /// VmSize that is not in memory
+    Gap,
+    /// VmSize
+    VmSize,
+    /// What is in memory
+    Rss,
+    /// Growth of VmSize since the start
+    Growth,
+    /// Address space given back and kept, of traced processes
+    Retained,
+    /// Memory given back since the start
+    Purged,
+    /// Calls per second
+    Calls,
+    /// Mappings
+    Vmas,
+}
+
+/// A whole host, judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// When to end, unless something else ends it before; `None`: never.
+    pub duration: Option<Duration>,
+    /// How often to report; `None`: at the end.
+    pub interval: Option<Duration>,
+    /// Only this process, and all of it.
+    pub explain: Option<Pid>,
+    /// How many processes to rank; `None`: all.
+    pub top: Option<usize>,
+    /// By what.
+    pub sort: Sort,
+    /// Its name.
+    pub comm: Option<String>,
+    /// Its user.
+    pub user: Option<String>,
+    /// A part of its control group.
+    pub cgroup: Option<String>,
+    /// Its VmSize.
+    pub min_size: Bytes,
+    /// Per cent of one processor that reading maps may take.
+    pub max_cpu: u32,
+    /// How many processes can be counted at once.
+    pub max_processes: u32,
+    /// How calls are captured.
+    pub capture: Capture,
+    /// How to write.
+    pub format: Format,
+    /// Where to.
+    pub output: Output,
+    /// Whether to say nothing besides.
+    pub quiet: bool,
+    /// When to use colours.
+    pub color: Color,
+}
+
+impl From<AuditArgs> for Audit {
+    fn from(args: AuditArgs) -> Self {
+        const SHOWN: u32 = 20;
+        let explain = args.explain.map(|pid| Pid(pid.get()));
+        let top = match args.format {
+            Format::Text => Some(args.top.unwrap_or(SHOWN)),
+            Format::Json => args.top,
+        };
+        Self {
+            duration: match args.interval {
+                Some(_) => args.duration,
+                None => Some(args.duration.unwrap_or(USUAL)),
+            },
+            interval: args.interval,
+            top: top.and_then(|top| usize::try_from(top).ok()),
+            sort: args.sort,
+            comm: args.comm,
+            user: args.user,
+            cgroup: args.cgroup,
+            min_size: match explain {
+                // It was asked for: no size is too small.
+                Some(_) => Bytes(0),
+                None => Bytes(args.min_size),
+            },
+            explain,
+            max_cpu: args.max_cpu,
+            max_processes: args.max_processes,
+            capture: args.capture,
+            format: args.format,
+            output: output(args.output),
+            quiet: args.quiet,
+            color: args.color,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Intent, parse};
+
+    fn audit(args: &str) -> Audit {
+        match parse(args.split(' ')) {
+            Ok(Intent::Audit(audit)) => *audit,
+            other => panic!("{args}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn it_ends_by_itself_unless_it_reports_again_and_again() {
+        assert_eq!(audit("tracer audit").duration, Some(USUAL));
+        assert_eq!(audit("tracer audit -i 2").duration, None);
+        let both = audit("tracer audit -i 2 -d 1m");
+        assert_eq!(both.duration, Some(Duration::from_secs(60)));
+        assert!(parse("tracer audit -i 2 -o x".split(' ')).is_err());
+    }
+
+    #[test]
+    fn a_page_is_cut_and_a_document_is_whole() {
+        assert_eq!(audit("tracer audit").top, Some(20));
+        assert_eq!(audit("tracer audit -f json").top, None);
+        assert_eq!(audit("tracer audit -f json --top 3").top, Some(3));
+    }
+
+    #[test]
+    fn what_is_asked_for_is_never_too_small() {
+        assert_eq!(audit("tracer audit").min_size, Bytes(16 << 20));
+        assert_eq!(audit("tracer audit -z 1G").min_size, Bytes(1 << 30));
+        let explained = audit("tracer audit --explain 7");
+        assert_eq!(
+            (explained.explain, explained.min_size),
+            (Some(Pid(7)), Bytes(0))
+        );
+    }
+}
