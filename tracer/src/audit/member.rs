@@ -98,7 +98,7 @@ impl Member {
     }
 
     /// Its counts were read.
-    pub fn count(&mut self, now: Nanos, tally: Tally) {
+    pub fn count(&mut self, tally: Tally) {
         if self.tally.since != tally.since {
             let was_counted = self.tally.since != Nanos(0);
             self.earlier += self.tally.counts;
@@ -106,10 +106,12 @@ impl Member {
                 // Another program: nothing that was found out of it holds any more.
                 (self.who, self.judgement, self.snapshot) = (None, None, None);
                 self.refused = false;
-            } else if was_counted {
+            }
+            if !was_counted {
+                // It may have been there, and have called, before it was seen.
+                self.marked.1 = self.marked.1.min(tally.since);
+            } else if !tally.by_exec {
                 self.was_evicted = true;
-            } else {
-                self.marked.1 = self.marked.1.min(now);
             }
         }
         self.tally = tally;

@@ -102,10 +102,10 @@ impl Roll {
     }
 
     /// The kernel side's table was read.
-    pub fn count(&mut self, now: Nanos, tallies: &[(Pid, Tally)], turnover: Turnover) {
+    pub fn count(&mut self, tallies: &[(Pid, Tally)], turnover: Turnover) {
         for (pid, tally) in tallies {
             if let Some(member) = self.members.get_mut(pid) {
-                member.count(now, *tally);
+                member.count(*tally);
             }
         }
         self.turnover = Some(turnover);

@@ -21,7 +21,7 @@ use crate::{
         roll::{self, Depth, Roll},
         row::Audit,
     },
-    host::{clock, crowd, kernel},
+    host::{clock, crowd, kernel, privilege},
     probe::{CaptureWish, Census, ProbeError},
     units::{PageSize, Pid},
     world::Outcome,
@@ -189,7 +189,7 @@ impl Auditor {
                 census.forget(*pid);
             }
         }
-        self.roll.count(clock::now(), &tallies, turnover);
+        self.roll.count(&tallies, turnover);
         Ok(())
     }
 
@@ -237,8 +237,9 @@ impl Auditor {
                 self.roll
                     .judge(clock::now(), pid, depth, taken.vmas, rss, judgement);
             }
-            // It may have ended; then it is not on the roll any more after the next look.
-            Err(_) => self.roll.refuse(pid),
+            Err(error) if privilege::is_refusal(&error) => self.roll.refuse(pid),
+            // It has ended: the next look will tell.
+            Err(_) => {}
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Capabilities belong to threads. This is meant for a process of one thread, which the tracer is
 //! once its command runs.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, io};
 
 use anyhow::{Context as _, Result};
 use caps::CapSet;
@@ -91,6 +91,16 @@ pub fn for_probes() -> Vec<Capability> {
 /// Whether maps are charged to `RLIMIT_MEMLOCK`; they fit no usual limit.
 fn charges_memlock() -> bool {
     Release::running().is_ok_and(|release| release < Release::MEMLOCK_FREE)
+}
+
+/// Whether something failed for want of a right.
+#[must_use]
+pub fn is_refusal(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain();
+    causes.any(|cause| {
+        let error = cause.downcast_ref::<io::Error>();
+        error.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    })
 }
 
 /// How to get what is missing.

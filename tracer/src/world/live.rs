@@ -151,15 +151,6 @@ impl Live {
     }
 }
 
-/// Whether something failed for want of a right.
-fn is_refusal(error: &anyhow::Error) -> bool {
-    let mut causes = error.chain();
-    causes.any(|cause| {
-        let error = cause.downcast_ref::<io::Error>();
-        error.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
-    })
-}
-
 impl Clockwork {
     fn new(ring: &Ring, duration: Option<Duration>) -> io::Result<Self> {
         let mut turns = interval(TURN);
@@ -312,7 +303,7 @@ impl World for Live {
 
     fn reading(&mut self, pid: Pid) -> Result<Reading> {
         let reading = host::reading(pid);
-        if reading.as_ref().is_err_and(is_refusal) {
+        if reading.as_ref().is_err_and(privilege::is_refusal) {
             self.refused.insert(pid);
         }
         reading

@@ -134,7 +134,7 @@ fn what_moved_much_is_looked_at_again() {
     assert_eq!(pids(&roll.due(Nanos(6 * SECOND), 9)), [2]);
     // And what called, after a while.
     let counts = [(Pid(3), tally(5, 1))];
-    roll.count(Nanos(7), &counts, Turnover::default());
+    roll.count(&counts, Turnover::default());
     assert_eq!(pids(&roll.due(Nanos(62 * SECOND), 9)), [2, 3]);
 }
 
@@ -144,7 +144,7 @@ fn an_id_used_again_is_another_process() {
     roll.look(Nanos(1), vec![sample(2, 100)]);
     introduce_all(&mut roll);
     roll.judge(Nanos(1), Pid(2), Depth::Map, 50, None, judgement(1));
-    roll.count(Nanos(1), &[(Pid(2), tally(1, 7))], Turnover::default());
+    roll.count(&[(Pid(2), tally(1, 7))], Turnover::default());
     let mut other = sample(2, 60);
     other.began = Began(99);
     roll.look(Nanos(2), vec![other]);
@@ -163,7 +163,7 @@ fn counts_go_on_after_exec_and_eviction() {
     introduce_all(&mut roll);
     roll.judge(Nanos(1), Pid(2), Depth::Map, 50, None, judgement(1));
     let count = |roll: &mut Roll, tally| {
-        roll.count(Nanos(1), &[(Pid(2), tally)], Turnover::default());
+        roll.count(&[(Pid(2), tally)], Turnover::default());
     };
     count(&mut roll, tally(10, 7));
     let exec = Tally {
@@ -186,14 +186,17 @@ fn rates_are_since_the_last_report() {
     roll.look(Nanos(0), vec![sample(2, 100)]);
     let count = |roll: &mut Roll, mmaps| {
         let counts = [(Pid(2), tally(1, mmaps))];
-        roll.count(Nanos(1), &counts, Turnover::default());
+        roll.count(&counts, Turnover::default());
     };
     count(&mut roll, 30);
     let rate = |roll: &mut Roll, at, mark| {
         let audit = roll.audit(Nanos(at * SECOND), mark);
         audit.processes[0].calls_per_second
     };
-    assert!((rate(&mut roll, 2, true) - 15.0).abs() < 0.01);
+    assert!(
+        (rate(&mut roll, 2, true) - 15.0).abs() < 0.01,
+        "since it is counted"
+    );
     count(&mut roll, 31);
     assert!((rate(&mut roll, 4, true) - 0.5).abs() < 0.01);
 }
