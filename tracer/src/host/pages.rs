@@ -22,8 +22,8 @@ use crate::{
 
 /// How long one process is looked at, at most.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// The most that one scan goes through: the kernel holds the map's lock for reading meanwhile,
-/// half a millisecond if all of it is in memory.
+/// The most that one scan goes through: the kernel holds the map's lock for reading meanwhile, two
+/// milliseconds if all of it is in memory and the machine is busy.
 const STRIDE: u64 = 256 << 20;
 /// Entries of `pagemap` read at a time.
 const ENTRIES: usize = 8192;

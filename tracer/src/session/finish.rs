@@ -7,7 +7,7 @@ use crate::{
         evidence::{Doubt, Evidence, HeapWalk, PageCensus, Resident, Trend},
     },
     report::{Ending, EventCounts, Gap, ProcessReport},
-    space::piece::Backing,
+    space::piece::{Backing, Content},
     track::Tracked,
     units::{Addr, Bytes, Nanos, Pid, Span},
     world::{Memory, World},
@@ -163,12 +163,19 @@ fn pages(world: &mut impl World, pid: Pid, tracked: &Tracked) -> Option<PageCens
     let pieces = tracked.space().pieces().filter(|(_, piece)| {
         piece.is_anonymous() && !piece.traits.huge_tlb && !piece.content.is_barren()
     });
-    let mut spans: Vec<Span> = pieces.map(|(span, _)| span).collect();
-    if spans.len() > MOST_RANGES {
-        spans.sort_by_key(|span| std::cmp::Reverse(span.len()));
-        spans.truncate(MOST_RANGES);
-        spans.sort();
-    }
+    // In case there is no time for all: what was given back first, then the largest.
+    let mut ranges: Vec<_> = pieces
+        .map(|(span, piece)| {
+            (
+                piece.content == Content::Unknown,
+                std::cmp::Reverse(span.len()),
+                span,
+            )
+        })
+        .collect();
+    ranges.sort();
+    ranges.truncate(MOST_RANGES);
+    let spans: Vec<Span> = ranges.into_iter().map(|(.., span)| span).collect();
     world.pages(pid, &spans).ok()
 }
 

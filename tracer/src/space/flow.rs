@@ -175,4 +175,50 @@ mod tests {
         assert!(class(32 * MIB) < class(32 * MIB + 1));
         assert_eq!(class(0), class(1));
     }
+
+    fn piece(mapped: u64, at: u64) -> Piece {
+        use crate::{
+            event::Syscall,
+            space::piece::{Content, Origin, Prot, Traits},
+            units::Tid,
+        };
+        Piece {
+            prot: Prot::from_bits(3),
+            shared: false,
+            backing: Backing::Anonymous,
+            traits: Traits::default(),
+            origin: Origin {
+                how: Provenance::Call(Syscall::Mmap),
+                site: SiteId(1),
+                tid: Tid(1),
+                at: Nanos(at),
+                mapped: Bytes(mapped),
+            },
+            placed: Nanos(at),
+            content: Content::Unknown,
+            name: None,
+        }
+    }
+
+    #[test]
+    fn only_mappings_that_went_whole_are_turned_over() {
+        const SIZE: u64 = 1 << 20;
+        let mut flows = Flows::default();
+        let span = |len| Span::new(crate::units::Addr(0x1000), len);
+        for at in [10, 20, 30] {
+            let piece = piece(SIZE, at);
+            flows.mapped(&piece, Bytes(SIZE));
+            let len = if at == 20 { SIZE / 2 } else { SIZE };
+            flows.unmapped(&piece, span(len), Nanos(at + 5));
+        }
+        let all: Vec<_> = flows.turnover().collect();
+        let [(source, class, turnover)] = all.as_slice() else {
+            panic!("one source and size: {all:?}");
+        };
+        assert_eq!(*class, SizeClass::of(Bytes(SIZE)));
+        assert_eq!((turnover.mappings, turnover.bytes), (2, Bytes(2 * SIZE)));
+        assert_eq!((turnover.first, turnover.last), (Nanos(15), Nanos(35)));
+        assert_eq!(turnover.lived, 10);
+        assert_eq!(flows.get(source).unmapped, Bytes(SIZE / 2 * 5));
+    }
 }

@@ -25,6 +25,7 @@ mod recording;
 mod scale;
 mod scenarios;
 mod seed;
+mod settings;
 mod short;
 mod stress;
 mod two_allocators;

@@ -79,13 +79,16 @@ fn fits(shape: &Shape) -> bool {
 
 fn advice(evidence: &Evidence<'_>, topic: Topic) -> String {
     match topic {
-        Topic::Reserved => arena_advice(evidence.settings),
+        Topic::Reserved => {
+            arena_advice(evidence.settings) + &settings::limit_remark(evidence.settings)
+        }
         Topic::Retained => {
             "Usually nothing: pages that were given back cost no memory. If VmSize itself is \
              limited: MALLOC_ARENA_MAX=1 or 2 bounds the arenas (price: threads wait for one \
              another), MALLOC_MMAP_THRESHOLD_=65536 gives blocks above it mappings of their \
              own (price: two system calls for each)."
                 .to_owned()
+                + &settings::limit_remark(evidence.settings)
         }
         _ => release_advice(evidence.settings),
     }

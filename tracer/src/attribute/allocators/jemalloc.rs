@@ -201,7 +201,11 @@ fn decay(evidence: &Evidence<'_>) -> Option<Decay> {
     if delay == "-1" {
         return Some(Decay::Never("dirty_decay_ms:-1".to_owned()));
     }
-    let rule = format!("freed memory goes back over {delay} ms (dirty_decay_ms)");
+    let oversize = option(evidence, "oversize_threshold").unwrap_or("8388608");
+    let rule = format!(
+        "freed memory goes back over {delay} ms (dirty_decay_ms), that of blocks of {oversize} bytes \
+         and more at once (oversize_threshold)"
+    );
     Some(match option(evidence, "background_thread") {
         Some("true") => Decay::ByThread(format!("{rule}, by a thread of jemalloc's")),
         _ => Decay::ByCalls(format!(
@@ -266,6 +270,12 @@ fn decay_advice(evidence: &Evidence<'_>) -> String {
              for nearly every free."
         ),
     };
+    if option(evidence, "hpa") == Some("true") {
+        advice.push_str(
+            " hpa:true is set: memory goes back only by whole huge pages, so a live block in each \
+             keeps all of it.",
+        );
+    }
     advice.push_str(" To know what is free: ");
     advice.push_str(JEMALLOC.experiment);
     advice.push('.');

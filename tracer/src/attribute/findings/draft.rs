@@ -300,19 +300,27 @@ fn moments(case: &Case<'_>, at: impl Iterator<Item = Nanos>) -> String {
 }
 
 fn ranges<'p>(parts: impl Iterator<Item = &'p Part>) -> Option<String> {
-    let mut joined: Vec<Span> = Vec::new();
+    // With what is in memory of each, if all of its pages were looked at.
+    let mut joined: Vec<(Span, Option<Bytes>)> = Vec::new();
     for part in parts {
+        let there = part.pages.map(|pages| pages.resident + pages.swapped);
         match joined.last_mut() {
-            Some(last) if last.end == part.span.start => last.end = part.span.end,
-            _ => joined.push(part.span),
+            Some((last, sum)) if last.end == part.span.start => {
+                last.end = part.span.end;
+                *sum = sum.zip(there).map(|(sum, there)| sum + there);
+            }
+            _ => joined.push((part.span, there)),
         }
     }
     let total = joined.len();
-    joined.sort_by_key(|span| std::cmp::Reverse(span.len()));
+    joined.sort_by_key(|(span, _)| std::cmp::Reverse(span.len()));
     let shown: Vec<String> = joined
         .iter()
         .take(LISTED)
-        .map(|span| format!("{}-{} ({})", span.start, span.end, span.len()))
+        .map(|(span, there)| {
+            let there = there.map_or_else(String::new, |there| format!(", {there} in memory"));
+            format!("{}-{} ({}{there})", span.start, span.end, span.len())
+        })
         .collect();
     let head = match total {
         0 => return None,

@@ -17,9 +17,14 @@ pub const REASON: &str = "limit-at-risk";
 /// From this share of a limit on it is at risk, percent.
 const AT_RISK: u64 = 80;
 
+/// Where limits of a process are read.
+const PROCESS: &str = "/proc/<pid>/limits";
+
 /// A limit and what counts in it.
 struct Limit {
     name: &'static str,
+    /// Where it is set.
+    source: String,
     /// What it bounds, in words.
     what: &'static str,
     limit: Bytes,
@@ -45,6 +50,7 @@ fn limits(case: &Case<'_>, settings: &Settings) -> Vec<Limit> {
     let peak = case.evidence.vm_size.peak.unwrap_or_default();
     limits.extend(settings.address_space_limit.map(|limit| Limit {
         name: "RLIMIT_AS",
+        source: PROCESS.to_owned(),
         what: "VmSize at its peak",
         limit,
         used: peak,
@@ -61,6 +67,7 @@ fn limits(case: &Case<'_>, settings: &Settings) -> Vec<Limit> {
         .sum();
     limits.extend(settings.data_limit.map(|limit| Limit {
         name: "RLIMIT_DATA",
+        source: PROCESS.to_owned(),
         what: "private writable memory at the end",
         limit,
         used: data,
@@ -76,6 +83,7 @@ fn limits(case: &Case<'_>, settings: &Settings) -> Vec<Limit> {
     ) {
         limits.push(Limit {
             name: "CommitLimit",
+            source: "/proc/meminfo, as vm.overcommit_memory is 2".to_owned(),
             what: "what all processes had committed at the beginning",
             limit,
             used,
@@ -90,6 +98,7 @@ fn limits(case: &Case<'_>, settings: &Settings) -> Vec<Limit> {
         limits.extend(bounds.into_iter().filter_map(|(name, limit)| {
             Some(Limit {
                 name,
+                source: format!("cgroup v{} {}", group.version, group.path),
                 what: "RSS at its peak",
                 limit: limit?,
                 used: rss,
@@ -124,6 +133,7 @@ fn finding(case: &Case<'_>, limit: &Limit) -> Finding {
             limit.name, limit.limit, limit.what, limit.used
         ))
         .facts(empty)
+        .fact(format!("the limit is set in {}", limit.source))
         .fact(format!(
             "the largest part, {}, is of {owner}",
             weight(&owner)
