@@ -197,6 +197,10 @@ topics! {
     Smaps, Processes, "/proc/PID/smaps",
         "what is in memory, mapping by mapping",
         "only the sums of RSS";
+    /// pagemap is there.
+    Pagemap, Processes, "/proc/PID/pagemap",
+        "what is in memory, page by page",
+        "bounds by smaps, mapping by mapping";
     /// Memory can be named.
     AnonNames, Processes, "named memory (PR_SET_VMA)",
         "some allocators name their mappings",

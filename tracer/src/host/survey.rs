@@ -2,15 +2,20 @@
 //!
 //! What cannot be read is answered by why, never by a guess.
 
-use std::{fs, io};
+use std::{fs, io, path::Path};
 
 use procfs::process::{MountInfo, Process};
 
 use super::{
     kernel::Release,
+    maps, pages,
     privilege::{self, Capability, has},
 };
-use crate::diagnosis::{Fact, Topic};
+use crate::{
+    attribute::evidence::PageMethod,
+    diagnosis::{Fact, Topic},
+    units::Pid,
+};
 
 /// The initial namespaces have fixed numbers (`include/linux/proc_ns.h`).
 const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
@@ -40,6 +45,7 @@ pub fn facts() -> Vec<Fact> {
         visible(),
         yama(),
         smaps(),
+        pagemap(),
         anon_names(),
     ]);
     facts
@@ -203,6 +209,26 @@ fn smaps() -> Fact {
             Fact::no(Topic::Smaps, "not in this kernel")
         }
         Err(error) => unread(Topic::Smaps, "/proc/self/smaps", &error),
+    }
+}
+
+/// Really looks at pages: those of this process' first mapping.
+fn pagemap() -> Fact {
+    let topic = Topic::Pagemap;
+    if !Path::new("/proc/self/pagemap").exists() {
+        return Fact::no(topic, "not in this kernel");
+    }
+    let own = Pid(std::process::id());
+    let first = maps::read_maps(own)
+        .ok()
+        .and_then(|maps| Some(maps.first()?.span));
+    let Some(span) = first else {
+        return Fact::unknown(topic, "no mapping to try it on");
+    };
+    match pages::census(own, &[span]).map(|census| census.method) {
+        Ok(PageMethod::Scan) => Fact::yes(topic, "by PAGEMAP_SCAN"),
+        Ok(PageMethod::Entries) => Fact::yes(topic, "entry by entry, without PAGEMAP_SCAN"),
+        Err(error) => Fact::unknown(topic, format!("{error:#}")),
     }
 }
 
