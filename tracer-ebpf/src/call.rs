@@ -13,6 +13,7 @@ use crate::{
     memory::Running,
     record::{self, Call},
     regs::Saved,
+    stack,
 };
 
 const MAP_ANONYMOUS: u64 = 0x20;
@@ -111,8 +112,15 @@ pub fn exit(id: u64, target: *mut Target, left: &Left, kinds: Kinds) {
     }
     // What is told by a size before and after is told if nothing else moved in between.
     let sized_alone = !plan.has(plan::SIZE_BEFORE) || unsafe { entered_by(target) } == alone + 1;
+    // Before the call's own record: whoever reads that has the stack.
+    let stack = if stack::matters(plan, &regs, left.ret, before) {
+        stack::capture(id, target, regs.ip, regs.sp, left.saved.address())
+    } else {
+        0
+    };
     let call = Call {
         id,
+        stack,
         kind: plan.kind(),
         entered,
         before,

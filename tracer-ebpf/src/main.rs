@@ -2,8 +2,8 @@
 //!
 //! One file per subject: [`hook`] and [`trampoline`] are where system calls come in, [`call`] follows them from
 //! entry to exit and [`record`] writes them down, [`task`] follows processes; [`regs`],
-//! [`memory`] and [`file`] read what the kernel knows; [`emit`] is the one writer of the
-//! ring and counts what it loses, [`maps`] holds what they share. [`count`] stands apart: it counts
+//! [`memory`] and [`file`] read what the kernel knows; [`stack`] copies callers' stacks; [`emit`] is the
+//! one writer of the ring and counts what it loses, [`maps`] holds what they share. [`count`] stands apart: it counts
 //! the calls of every process, where nobody is traced.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 
@@ -27,6 +27,8 @@ mod memory;
 mod record;
 #[cfg(target_arch = "bpf")]
 mod regs;
+#[cfg(target_arch = "bpf")]
+mod stack;
 #[cfg(target_arch = "bpf")]
 mod task;
 #[cfg(target_arch = "bpf")]

@@ -48,6 +48,8 @@ pub struct Call {
     pub counted: bool,
     /// Whether nothing but this call changed what [`Call::before`] is to be compared with.
     pub sized_alone: bool,
+    /// [`CallRecord::stack`].
+    pub stack: u64,
     /// What it was made with.
     pub regs: Registers,
 }
@@ -196,6 +198,7 @@ unsafe fn fill_call(record: *mut CallRecord, call: &Call) {
         (*record).args = call.regs.args;
         (*record).before = call.before;
         (*record).context = 0;
+        (*record).stack = call.stack;
         fill_header(&raw mut (*record).header, call.id, call.kind, call.entered);
     }
 }

@@ -1,6 +1,7 @@
 //! The registers a thread entered the kernel with, as a system call saved them.
 
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_task_pt_regs};
+use tracer_ebpf::STACK_REGISTERS;
 
 use crate::memory::{Running, load, loads_directly};
 
@@ -31,6 +32,12 @@ impl Saved {
         }
         // SAFETY: the helper takes a task and cannot fail.
         Self(unsafe { bpf_task_pt_regs(task.pointer() as *mut _) } as u64)
+    }
+
+    /// Their address in the kernel.
+    #[inline(always)]
+    pub const fn address(self) -> u64 {
+        self.0
     }
 
     /// The number of the call, where that alone costs little to know.
@@ -156,6 +163,26 @@ impl Registers {
             is_32_bit: pstate & Self::MODE_32_BIT != 0,
         }
     }
+}
+
+/// The registers that a callee leaves as they were, in the order of
+/// [`tracer_ebpf::StackRecord::registers`]: of a `struct pt_regs` at an address in the kernel.
+#[cfg(bpf_target_arch = "x86_64")]
+#[inline(always)]
+pub fn kept_by_callees(address: u64) -> [u64; STACK_REGISTERS] {
+    let [r15, r14, r13, r12, rbp, rbx]: [u64; 6] = copy(address);
+    [rbp, rbx, r12, r13, r14, r15, 0, 0, 0, 0, 0, 0]
+}
+
+/// The same.
+#[cfg(bpf_target_arch = "aarch64")]
+#[inline(always)]
+pub fn kept_by_callees(address: u64) -> [u64; STACK_REGISTERS] {
+    /// `pt_regs.regs[19]`.
+    const FIRST: u64 = 19 * 8;
+    let [x19, x20, x21, x22, x23, x24, x25, x26, x27, x28, x29, x30]: [u64; STACK_REGISTERS] =
+        copy(address + FIRST);
+    [x29, x30, x19, x20, x21, x22, x23, x24, x25, x26, x27, x28]
 }
 
 #[inline(always)]

@@ -38,6 +38,7 @@ pub fn fork(ctx: RawTracePointContext) -> i32 {
             // SAFETY: the helper takes nothing and cannot fail.
             since: unsafe { bpf_ktime_get_ns() },
             first: InFlight::NEW,
+            image: 0,
         };
         if TARGETS.insert(tgid, target, 0).is_err() {
             emit::count_lost(loss::TARGETS);
@@ -72,7 +73,10 @@ pub fn exec(ctx: RawTracePointContext) -> i32 {
     };
     // SAFETY: as above. No other thread is left that could write: exec ended them all.
     // Calls they had under way are never left, so the count of those begins anew.
-    unsafe { (*target).exited = (*target).entered };
+    unsafe {
+        (*target).exited = (*target).entered;
+        (*target).image += 1;
+    };
     // A thread that is not the first takes the first one's id: its call ends under another key.
     let old_tid = ctx.arg::<u64>(1) as u32;
     if old_tid != id as u32 {

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     cli::intent::{Capture, Record, Recording, Run, Subject, Trace, Verbosity},
     host::kernel,
-    probe::CaptureWish,
+    probe::{CaptureWish, StackWish},
     recording::{Kept, Limit, Recorder, WhyStopped},
     report::Report,
     session,
@@ -164,6 +164,10 @@ fn wishes(run: &Run, elsewhere: bool) -> Wishes {
             Capture::Trampolines => CaptureWish::Trampolines,
         },
         elsewhere,
+        stacks: StackWish {
+            most: run.stacks.most,
+            threshold: run.stacks.threshold,
+        },
     }
 }
 

@@ -65,9 +65,39 @@ impl<'a> Judge<'a> {
 
     /// Who asked at this call site.
     pub fn caller(&self, site: &CallSite) -> Caller {
+        if site.end.is_some()
+            && let Some(caller) = self.looked_through(&site.frames)
+        {
+            return caller;
+        }
         let mut frames = site.frames.iter().enumerate();
         let decisive = frames.find_map(|(index, frame)| self.frame(index, frame));
         decisive.unwrap_or(Caller::Unknown)
+    }
+
+    /// What the frames of an unwound stack say where the innermost one says too little: one
+    /// without a symbol is a part of what the next ones of its file do.
+    fn looked_through(&self, frames: &[Frame]) -> Option<Caller> {
+        let is_wrapper = |frame: &Frame| {
+            let function = frame.function.as_deref().map(names::plain);
+            function.is_some_and(names::is_wrapper)
+        };
+        let first = frames.iter().position(|frame| !is_wrapper(frame))?;
+        let module = &frames[first].module;
+        let of_module = |(_, frame): &(usize, &Frame)| frame.module == *module;
+        let run = frames.iter().enumerate().skip(first);
+        let mut run = run.take_while(of_module);
+        if frames[first].function.is_some() || module.is_empty() {
+            return None;
+        }
+        run.find_map(|(index, frame)| match self.frame(index, frame)? {
+            Caller::Undecided(_) => None,
+            // Of unnamed code of a C library all that is known is which library.
+            Caller::Allocator(..) if frame.function.is_none() => None,
+            Caller::Allocator(allocator, _) => Some(Caller::Allocator(allocator, first)),
+            Caller::Code(_) if frame.function.is_none() => None,
+            told => Some(told),
+        })
     }
 
     /// What one frame says; `None`: a wrapper.

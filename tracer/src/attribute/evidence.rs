@@ -46,18 +46,76 @@ pub struct Trend {
     pub at_end: Option<Bytes>,
 }
 
-/// Where a mapping call came from: the innermost return addresses found on the stack.
+/// Where a call came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallSite {
-    /// Innermost first: the caller of the C library's `mmap`, `sbrk`, …, or that function
-    /// itself. Only addresses that follow a call instruction, where the file could be read.
+    /// Innermost first. Of an unwound stack all frames, inlined ones too. Else the caller of the
+    /// C library's `mmap`, `sbrk`, …, or that function itself, and more that looks like return
+    /// addresses on top of the stack: only addresses that follow a call instruction, where the
+    /// file could be read.
     pub frames: Vec<Frame>,
+    /// Where the stack ends; `None` if it was not unwound.
+    pub end: Option<StackEnd>,
 }
 
-/// One return address.
+/// How a frame was found.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum FoundBy {
+    /// It is the instruction that made the call.
+    Registers,
+    /// By the unwind tables of its callee's file.
+    Tables,
+    /// By the frame pointer, where its callee's file has no table.
+    FramePointer,
+    /// It looks like a return address and is the next one on the stack: a guess.
+    #[default]
+    Scan,
+}
+
+/// Where an unwound stack ends.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum StackEnd {
+    /// At the thread's first function.
+    Root,
+    /// Where the copied slice does.
+    Slice,
+    /// Where nothing tells how to go on.
+    #[default]
+    Lost,
+    /// After as many frames as are kept.
+    Limit,
+}
+
+/// One frame, or what looks like one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// The object it lies in.
+    /// The object it lies in; none of the space's if that is not known there.
     pub file: FileId,
     /// Offset in the file, bytes.
     pub offset: u64,
@@ -65,6 +123,12 @@ pub struct Frame {
     pub module: String,
     /// The function whose symbol covers it; `None` where no symbol does (stripped).
     pub function: Option<String>,
+    /// The source file and the line of it.
+    pub line: Option<(String, u32)>,
+    /// Whether the function was inlined into the next frame's.
+    pub inlined: bool,
+    /// How it was found.
+    pub by: FoundBy,
 }
 
 /// A mapped object file.

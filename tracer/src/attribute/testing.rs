@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::{
     evidence::{
-        CallSite, Evidence, Frame, HeapWalk, Module, PageCensus, PageMethod, PageSum, Resident,
-        Settings, Trend,
+        CallSite, Evidence, FoundBy, Frame, HeapWalk, Module, PageCensus, PageMethod, PageSum,
+        Resident, Settings, Trend,
     },
     explain,
     explanation::{Explanation, Finding, State},
@@ -211,6 +211,8 @@ impl World {
                 args: [0; 6],
                 outcome: Ok(result),
                 request,
+                stack: Default::default(),
+                path: Default::default(),
                 callers: (!site.is_empty()).then(|| Box::new(top)),
             }),
         };
@@ -345,12 +347,16 @@ impl World {
                 .symbols
                 .get(&(path(address.file), address.offset))
                 .cloned(),
+            line: None,
+            inlined: false,
+            by: FoundBy::Scan,
         };
         self.space
             .sites()
             .iter()
-            .map(|addresses| CallSite {
+            .map(|(_, addresses)| CallSite {
                 frames: addresses.iter().map(frame).collect(),
+                end: None,
             })
             .collect()
     }

@@ -166,6 +166,29 @@ pub struct RunArgs {
     /// tracepoints of system calls work on every kernel. `-vv` says which it is.
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub capture: Capture,
+
+    /// Do not copy the stacks of callers
+    ///
+    /// Calls then have what looks like return addresses on the top of the stack, no more, and
+    /// calls that give memory back have no caller at all.
+    #[arg(long)]
+    pub no_stacks: bool,
+
+    /// How much of a stack is copied at most, in KiB
+    ///
+    /// A stack is copied once, then it is known. If the summary has many stacks that were cut
+    /// off, try 32.
+    #[arg(long, value_name = "KIB", default_value = "16", value_parser = values::stack_size, conflicts_with = "no_stacks")]
+    pub stack_size: u32,
+
+    /// Copy the stacks of calls about at least this much, in KiB
+    #[arg(
+        long,
+        value_name = "KIB",
+        default_value = "0",
+        conflicts_with = "no_stacks"
+    )]
+    pub stack_threshold: u32,
 }
 
 /// How to show a report.

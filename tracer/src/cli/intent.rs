@@ -88,6 +88,8 @@ pub struct Run {
     pub ring_size: Bytes,
     /// How calls are captured.
     pub capture: Capture,
+    /// What is copied of callers' stacks.
+    pub stacks: StackWish,
 }
 
 /// How to show a report.
@@ -103,6 +105,15 @@ pub struct View {
     pub verbosity: Verbosity,
     /// When to use colours.
     pub color: Color,
+}
+
+/// What is copied of callers' stacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StackWish {
+    /// Of one at most; nothing of any if 0.
+    pub most: Bytes,
+    /// Of calls about at least this much.
+    pub threshold: Bytes,
 }
 
 /// Where to record, and how much.
@@ -236,6 +247,14 @@ impl TryFrom<RunArgs> for Run {
             duration: args.duration,
             ring_size: mebibytes(args.ring_size),
             capture: args.capture,
+            stacks: StackWish {
+                most: Bytes(if args.no_stacks {
+                    0
+                } else {
+                    u64::from(args.stack_size) << 10
+                }),
+                threshold: Bytes(u64::from(args.stack_threshold) << 10),
+            },
         })
     }
 }

@@ -32,6 +32,10 @@ fn a_process_is_enough() {
                 duration: None,
                 ring_size: Bytes(8 << 20),
                 capture: Capture::Auto,
+                stacks: StackWish {
+                    most: Bytes(16 << 10),
+                    threshold: Bytes(0),
+                },
             },
             view: View {
                 events: false,

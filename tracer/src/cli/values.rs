@@ -8,6 +8,8 @@ const HIGHEST_PID: u32 = 1 << 22;
 const LARGEST_RING: u32 = 1024;
 /// The most of anything that is counted: as many as there can be processes.
 const MOST_COUNTED: u32 = HIGHEST_PID;
+/// The most that the kernel side copies of a stack, KiB.
+const LARGEST_STACK: u32 = 32;
 /// The largest recording, MiB: one TiB.
 const LARGEST_RECORDING: u32 = 1 << 20;
 
@@ -82,6 +84,13 @@ pub fn count(text: &str) -> Result<u32, String> {
     count
         .filter(|count| (1..=MOST_COUNTED).contains(count))
         .ok_or_else(|| format!("give a number from 1 to {MOST_COUNTED}"))
+}
+
+/// Of a stack, KiB.
+pub fn stack_size(text: &str) -> Result<u32, String> {
+    let size = text.parse().ok();
+    size.filter(|size: &u32| (1..=LARGEST_STACK).contains(size))
+        .ok_or_else(|| format!("give a number from 1 to {LARGEST_STACK}, in KiB"))
 }
 
 /// A size of a recording, MiB.

@@ -9,9 +9,10 @@ use tracer_ebpf::{
 use zerocopy::FromBytes;
 
 use super::{
-    Call, Errno, Event, EventKind, FileSeen, Fork, KernelFigures, PidFd, Request, StackTop, Syscall,
+    Call, Errno, Event, EventKind, FileSeen, Fork, KernelFigures, PidFd, Request, StackKey,
+    StackTop, Syscall,
 };
-use crate::units::{Addr, MmId, Nanos, PageSize, Pid, Span, Tid};
+use crate::units::{Addr, MmId, Nanos, PageSize, Pid, Span, StackId, Tid};
 
 /// `MAP_ANONYMOUS` (`include/uapi/asm-generic/mman-common.h`).
 const MAP_ANONYMOUS: u64 = 0x20;
@@ -264,6 +265,8 @@ fn call(record: &CallRecord, page: PageSize, extra: Extra) -> Result<EventKind, 
         outcome,
         request,
         callers,
+        stack: StackKey(record.stack),
+        path: StackId::default(),
     }))
 }
 

@@ -5,12 +5,14 @@
 
 pub mod decode;
 mod errno;
+pub mod stack;
 pub mod syscall;
 
 pub use errno::Errno;
+pub use stack::{StackKey, StackSlice};
 pub use syscall::Syscall;
 
-use crate::units::{Addr, Bytes, MmId, Nanos, Pid, Span, Tid};
+use crate::units::{Addr, Bytes, MmId, Nanos, Pid, Span, StackId, Tid};
 
 /// Something a traced process did, with the kernel's figures right after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,6 +124,10 @@ pub struct Call {
     pub request: Request,
     /// Who asked, for calls that place a mapping.
     pub callers: Option<Box<StackTop>>,
+    /// The key of the caller's stack, 0 if none.
+    pub stack: StackKey,
+    /// That stack, unwound; [`StackId`] 0 if it was not.
+    pub path: StackId,
 }
 
 /// The top of a thread's stack at a call: raw words, some of which are return addresses.

@@ -177,7 +177,7 @@ fn follows_call<'data>(file: impl ReadRef<'data>, offset: u64) -> bool {
 /// `call rel32` is `e8` and four bytes; `call r/m64` is `ff /2` of two to seven bytes;
 /// `syscall` is `0f 05` (Intel SDM, volume 2).
 #[cfg(target_arch = "x86_64")]
-fn ends_with_call(bytes: &[u8]) -> bool {
+pub(super) fn ends_with_call(bytes: &[u8]) -> bool {
     let at = |back: usize| {
         bytes
             .len()
@@ -193,7 +193,7 @@ fn ends_with_call(bytes: &[u8]) -> bool {
 
 /// `bl`, `blr` and `svc #0` (Arm ARM, A64 base instructions).
 #[cfg(target_arch = "aarch64")]
-fn ends_with_call(bytes: &[u8]) -> bool {
+pub(super) fn ends_with_call(bytes: &[u8]) -> bool {
     let Some(instruction) = bytes.last_chunk().map(|bytes| u32::from_le_bytes(*bytes)) else {
         return false;
     };

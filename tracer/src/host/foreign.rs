@@ -14,7 +14,7 @@ use nix::{
     sys::stat::Mode,
 };
 
-use crate::units::Pid;
+use crate::units::{Pid, Span};
 
 /// Of a text of `/proc` that the process itself chooses the size of, bytes: four times what a
 /// command line and an environment may have at exec on common settings.
@@ -28,25 +28,65 @@ const MOST_TEXT: u64 = 8 << 20;
 /// # Errors
 /// There is none, or it may not be read.
 pub fn open_regular(pid: Pid, path: &str) -> io::Result<File> {
-    let within = |root: &str| {
-        let root = root_directory(root)?;
-        let found = beneath(&root, path)?;
-        let file = File::from(found);
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(
-                ErrorKind::InvalidInput,
-                "is no regular file",
-            ));
-        }
-        // The very file that was looked at; it cannot have become another one.
-        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        Ok(File::from(open(path.as_str(), flags, Mode::empty())?))
-    };
+    let within = |root: &str| reopen(beneath(&root_directory(root)?, path)?);
     within(&format!("/proc/{pid}/root")).or_else(|error| match error.kind() {
         ErrorKind::InvalidInput => Err(error),
         _ => within("/"),
     })
+}
+
+/// Opens for reading what a descriptor stands for, if that is a regular file.
+fn reopen(found: OwnedFd) -> io::Result<File> {
+    let file = File::from(found);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(
+            ErrorKind::InvalidInput,
+            "is no regular file",
+        ));
+    }
+    // The very file that was looked at; it cannot have become another one.
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    Ok(File::from(open(path.as_str(), flags, Mode::empty())?))
+}
+
+/// Opens the regular file that a process has mapped at a place, whatever became of its path: by
+/// the mapping, which takes `cap_checkpoint_restore` or `cap_sys_admin`, or as its program.
+///
+/// # Errors
+/// There is none, or it may not be read.
+pub fn open_mapped(pid: Pid, span: Span) -> io::Result<File> {
+    let (start, end) = (span.start.0, span.end.0);
+    let places = [
+        format!("/proc/{pid}/map_files/{start:x}-{end:x}"),
+        format!("/proc/{pid}/exe"),
+    ];
+    let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+    let look = |place: &String| reopen(open(place.as_str(), flags, Mode::empty())?);
+    let [by_mapping, as_program] = &places;
+    look(by_mapping).or_else(|_| look(as_program))
+}
+
+/// The root directory of a process, kept: it is there when the process is gone.
+#[derive(Debug)]
+pub struct RootFolder(OwnedFd);
+
+impl RootFolder {
+    /// That of a process.
+    ///
+    /// # Errors
+    /// It is gone, or may not be looked at.
+    pub fn of(pid: Pid) -> io::Result<Self> {
+        Ok(Self(root_directory(&format!("/proc/{pid}/root"))?))
+    }
+
+    /// Opens a regular file below it, through no link.
+    ///
+    /// # Errors
+    /// There is none, or it may not be read.
+    pub fn open_regular(&self, path: &str) -> io::Result<File> {
+        reopen(beneath(&self.0, path)?)
+    }
 }
 
 /// What a symbolic link of the root directory of a process says.

@@ -17,4 +17,5 @@ pub mod pages;
 pub mod privilege;
 pub mod process;
 pub mod settings;
+pub mod stacks;
 pub mod survey;

@@ -5,14 +5,14 @@ use aya::{
     maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf},
 };
 use serde::{Deserialize, Serialize};
-use tracer_ebpf::{InFlight, Layout, Target};
+use tracer_ebpf::{InFlight, Layout, MOST_STACK, Spot, SpotKey, StackLimits, Target};
 use zerocopy::IntoBytes;
 
 use super::{
     attach::{self, Capture, CaptureWish},
     error::{ProbeError, incomplete, refused, unsupported},
     layout,
-    loss::{Counters, Losses},
+    loss::{Counters, Losses, MissedStacks},
     plan::plans,
     ring::Ring,
     skips::Skips,
@@ -36,6 +36,46 @@ pub struct Options {
     pub follow: bool,
     /// How calls are to be captured.
     pub capture: CaptureWish,
+    /// What is copied of callers' stacks.
+    pub stacks: StackWish,
+}
+
+/// What is copied of callers' stacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StackWish {
+    /// Of one stack at most; none if 0.
+    pub most: Bytes,
+    /// Of calls that are about at least this much.
+    pub threshold: Bytes,
+}
+
+impl StackWish {
+    /// New stacks a second and processor: 16 MiB a second of the largest at most.
+    const RATE: u64 = 1000;
+    /// New stacks at once.
+    const BURST: u64 = 256;
+
+    const fn limits(self) -> StackLimits {
+        StackLimits {
+            most: if self.most.0 < MOST_STACK as u64 {
+                self.most.0
+            } else {
+                MOST_STACK as u64
+            },
+            threshold: self.threshold.0,
+            rate: Self::RATE,
+            burst: Self::BURST,
+        }
+    }
+}
+
+impl Default for StackWish {
+    fn default() -> Self {
+        Self {
+            most: Bytes(16 << 10),
+            threshold: Bytes(0),
+        }
+    }
 }
 
 /// What this kernel gave and what it did not.
@@ -72,6 +112,8 @@ pub struct Probes {
     counters: Counters,
     skips: Skips,
     words: Option<Words>,
+    spots: HashMap<MapData, SpotKeyValue, SpotValue>,
+    missed: MissedStacks,
     follow: bool,
     direct: bool,
     capture: Capture,
@@ -87,6 +129,21 @@ struct TargetValue(Target);
 // SAFETY: `Target` is `repr(C)` of integers only, without padding (zerocopy's `IntoBytes`
 // is derived for it, which refuses padding).
 unsafe impl aya::Pod for TargetValue {}
+
+/// [`SpotKey`] and [`Spot`], likewise.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct SpotKeyValue(SpotKey);
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct SpotValue(Spot);
+
+#[expect(unsafe_code, reason = "aya's marker for plain data")]
+// SAFETY: as above.
+unsafe impl aya::Pod for SpotKeyValue {}
+#[expect(unsafe_code, reason = "aya's marker for plain data")]
+// SAFETY: as above.
+unsafe impl aya::Pod for SpotValue {}
 
 impl Probes {
     /// Loads the programs and attaches them. Nothing is traced until [`Probes::add_target`].
@@ -115,7 +172,9 @@ impl Probes {
     ) -> Result<(Self, Ring), ProbeError> {
         let ring_size = u32::try_from(options.ring.0)
             .map_err(|_| ProbeError::Unsupported("the ring must be smaller than 4 GiB".into()))?;
-        let mut ebpf = open(layout, ring_size)?;
+        let mut ebpf = open(layout, ring_size, options.stacks)?;
+        let spots = take(&mut ebpf, "SPOTS", HashMap::try_from)?;
+        let missed = MissedStacks::new(take(&mut ebpf, "STACKS_MISSED", PerCpuArray::try_from)?);
         let targets = take(&mut ebpf, "TARGETS", HashMap::try_from)?;
         let counters = Counters::new(take(&mut ebpf, "LOST", PerCpuArray::try_from)?);
         let ring = Ring::new(take(&mut ebpf, "EVENTS", RingBuf::try_from)?);
@@ -123,6 +182,8 @@ impl Probes {
             ebpf,
             targets,
             counters,
+            spots,
+            missed,
             words: None,
             follow: options.follow && layout.known != 0,
             direct: layout.direct != 0,
@@ -160,6 +221,7 @@ impl Probes {
             follow: u64::from(self.follow),
             since: clock::now().0,
             first: InFlight::NEW,
+            image: 0,
         });
         self.targets
             .insert(pid.0, target, 0)
@@ -207,8 +269,16 @@ impl Probes {
             losses.map_err(|error| refused("reading the counters of lost records", &error))?;
         Ok(Losses {
             skipped: self.skips.sum(),
+            stacks: self.missed.read(),
             ..losses
         })
+    }
+
+    /// Where return addresses are on stacks of a place, so that the kernel side knows such
+    /// stacks when it sees them again.
+    pub fn tell_spot(&mut self, key: SpotKey, spot: Spot) {
+        // Without it stacks of this place are sent again and again, at a bounded rate.
+        let _ = self.spots.insert(SpotKeyValue(key), SpotValue(spot), 0);
     }
 
     /// Whether maps can be used with the rights that this process has now.
@@ -274,10 +344,12 @@ pub(super) fn prepare() -> Result<(Layout, Availability), ProbeError> {
 }
 
 /// Makes the maps.
-pub(super) fn open(layout: Layout, ring_size: u32) -> Result<Ebpf, ProbeError> {
+pub(super) fn open(layout: Layout, ring_size: u32, stacks: StackWish) -> Result<Ebpf, ProbeError> {
+    let stacks = stacks.limits();
     EbpfLoader::new()
         .override_global("LAYOUT", layout.as_bytes(), true)
-        .override_global("PLANS", plans().as_bytes(), true)
+        .override_global("PLANS", plans(stacks.most > 0).as_bytes(), true)
+        .override_global("STACK_LIMITS", stacks.as_bytes(), true)
         .map_max_entries("EVENTS", ring_size)
         .load(OBJECT)
         .map_err(|error| refused("loading the probes' maps", &error))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aya::maps::{MapData, MapError, PerCpuArray};
-use tracer_ebpf::{LOSS_SLOTS, loss};
+use tracer_ebpf::{LOSS_SLOTS, loss, no_stack};
 
 use crate::event::Syscall;
 
@@ -18,6 +18,42 @@ pub struct Losses {
     /// of a traced one may be among them.
     #[serde(default)]
     pub skipped: u64,
+    /// Calls whose caller's stack was not copied; their records came.
+    #[serde(default)]
+    pub stacks: WithoutStack,
+}
+
+/// Calls whose caller's stack was wanted and not copied, by why not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct WithoutStack {
+    /// Too many new ones came in too short a time.
+    pub rate: u64,
+    /// The ring was full.
+    pub ring: u64,
+    /// It could not be read.
+    pub unreadable: u64,
+}
+
+/// The counters of those.
+pub struct MissedStacks(PerCpuArray<MapData, u64>);
+
+impl MissedStacks {
+    pub(super) const fn new(map: PerCpuArray<MapData, u64>) -> Self {
+        Self(map)
+    }
+
+    /// Reads them; one that cannot be read counts nothing.
+    pub(super) fn read(&self) -> WithoutStack {
+        let count = |slot| {
+            let counts = self.0.get(&slot, 0);
+            counts.map_or(0, |counts| counts.iter().sum())
+        };
+        WithoutStack {
+            rate: count(no_stack::RATE),
+            ring: count(no_stack::RING),
+            unreadable: count(no_stack::UNREADABLE),
+        }
+    }
 }
 
 impl Losses {

@@ -10,16 +10,17 @@ const EXIT_GROUP: usize = 231;
 #[cfg(target_arch = "aarch64")]
 const EXIT_GROUP: usize = 94;
 
-/// The plans by number of this architecture's calls; 0 where nothing is done.
+/// The plans by number of this architecture's calls; 0 where nothing is done. `stacks`: whether
+/// callers' stacks are wanted.
 #[must_use]
-pub fn plans() -> [u16; CALL_SLOTS] {
+pub fn plans(stacks: bool) -> [u16; CALL_SLOTS] {
     let mut plans = [0; CALL_SLOTS];
     for &call in Syscall::ALL {
         let slot = call
             .number()
             .and_then(|number| usize::try_from(number).ok());
         if let Some(slot) = slot.and_then(|slot| plans.get_mut(slot)) {
-            *slot = plan_of(call);
+            *slot = plan_of(call) | if stacks { stack_of(call) } else { 0 };
         }
     }
     plans[EXIT_GROUP] = record(kind::EXITING);
@@ -45,6 +46,20 @@ fn plan_of(call: Syscall) -> u16 {
     }
 }
 
+/// Whose callers' stacks matter: of calls that change VmSize or give memory back.
+const fn stack_of(call: Syscall) -> u16 {
+    match call {
+        Syscall::Mmap | Syscall::Munmap | Syscall::Mremap => plan::STACK | plan::STACK_BY_LENGTH,
+        Syscall::Madvise => plan::STACK | plan::STACK_BY_LENGTH | plan::STACK_BY_ADVICE,
+        Syscall::ProcessMadvise => plan::STACK | plan::STACK_BY_FOURTH,
+        Syscall::Mprotect | Syscall::PkeyMprotect => {
+            plan::STACK | plan::STACK_BY_LENGTH | plan::STACK_BY_PROT
+        }
+        Syscall::Brk | Syscall::Shmat | Syscall::Shmdt | Syscall::RemapFilePages => plan::STACK,
+        _ => 0,
+    }
+}
+
 fn record(kind: u32) -> u16 {
     u16::try_from(kind).unwrap_or(0) & plan::KIND
 }
@@ -55,7 +70,7 @@ mod tests {
 
     #[test]
     fn every_call_has_a_plan_with_a_record_of_its_own_kind() {
-        let plans = plans();
+        let plans = plans(true);
         for number in Syscall::ALL.iter().filter_map(|call| call.number()) {
             let plan = plans[usize::try_from(number).expect("a small number")];
             assert_ne!(plan & plan::KIND, 0, "call {number}");

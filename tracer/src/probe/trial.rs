@@ -131,8 +131,10 @@ impl Trial {
     fn direct_loads(&mut self, layout: Layout) -> Layout {
         let direct =
             Release::running().map_or(layout, |release| load::with_direct_loads(layout, release));
-        let tried = (direct.direct != 0)
-            .then(|| load::open(direct, RING).and_then(|mut ebpf| attach::try_exit(&mut ebpf)));
+        let tried = (direct.direct != 0).then(|| {
+            load::open(direct, RING, load::StackWish::default())
+                .and_then(|mut ebpf| attach::try_exit(&mut ebpf))
+        });
         let (fact, layout) = match tried {
             Some(Ok(())) => (Fact::yes(Topic::DirectLoads, ""), direct),
             Some(Err(error)) => (Fact::no(Topic::DirectLoads, error.to_string()), layout),
@@ -148,7 +150,7 @@ impl Trial {
 
     fn programs(&mut self, layout: Layout) {
         let layout = self.direct_loads(layout);
-        let mut ebpf = match load::open(layout, RING) {
+        let mut ebpf = match load::open(layout, RING, load::StackWish::default()) {
             Ok(ebpf) => ebpf,
             Err(error) => return self.without_programs(&error.to_string()),
         };

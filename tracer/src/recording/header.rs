@@ -132,7 +132,7 @@ impl Error for WrongHeader {}
 #[cfg(test)]
 mod tests {
     use tracer_ebpf::{
-        CallRecord, FileRecord, NamingRecord, PlacingRecord, RangesRecord, TaskRecord,
+        CallRecord, FileRecord, NamingRecord, PlacingRecord, RangesRecord, StackRecord, TaskRecord,
     };
 
     use super::*;
@@ -148,7 +148,11 @@ mod tests {
             size_of::<NamingRecord>(),
             size_of::<RangesRecord>(),
             size_of::<TaskRecord>(),
+            size_of::<StackRecord>(),
         ];
-        assert_eq!((WIRE_VERSION, sizes), (1, [192, 328, 1376, 272, 2248, 216]));
+        assert_eq!(
+            (WIRE_VERSION, sizes),
+            (2, [200, 336, 1384, 280, 2256, 216, 152])
+        );
     }
 }

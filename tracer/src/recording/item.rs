@@ -65,10 +65,13 @@ pub enum Question {
     ObjectFile = 19,
     Calls = 20,
     Pages = 21,
+    Unwind = 22,
+    Symbols = 23,
+    MadeCode = 24,
 }
 
 impl Question {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 24] = [
         Self::Now,
         Self::CheckObservable,
         Self::AddTarget,
@@ -90,6 +93,9 @@ impl Question {
         Self::ObjectFile,
         Self::Calls,
         Self::Pages,
+        Self::Unwind,
+        Self::Symbols,
+        Self::MadeCode,
     ];
 
     fn of(code: u8) -> Option<Self> {

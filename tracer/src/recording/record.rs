@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use serde::Serialize;
+use zerocopy::IntoBytes as _;
 
 use super::{
     header::Header,
@@ -12,11 +13,13 @@ use super::{
 };
 use crate::{
     attribute::evidence::{HeapWalk, PageCensus, Resident, Settings},
-    event::PidFd,
+    event::{PidFd, StackSlice, stack},
     report::Target,
     space::{reading::Reading, vma::Vma},
-    units::{Nanos, PageSize, Pid, Span},
-    world::{Calls, ElfFacts, Losses, Memory, Subject, Turn, World},
+    units::{Addr, Nanos, PageSize, Pid, Span},
+    world::{
+        Calls, CodeFile, CodeNews, ElfFacts, Losses, Memory, Subject, Symbols, Turn, Unwound, World,
+    },
 };
 
 /// Turns after which what waits is written, so that little is lost if the tracer is killed.
@@ -130,7 +133,11 @@ impl<W: World, S: Store> World for Recorder<W, S> {
     fn drain(&mut self, most: usize, mut take: impl FnMut(&[u8])) -> usize {
         let log = &mut self.log;
         let drained = self.world.drain(most, |record| {
-            log.record(record);
+            // What was found on a stack is an answer of the world; the stack itself is not kept.
+            match stack::without_content(record) {
+                Some(bare) => log.record(bare.as_bytes()),
+                None => log.record(record),
+            }
             take(record);
         });
         self.log.put(Item::Drained);
@@ -274,6 +281,28 @@ impl<W: World, S: Store> World for Recorder<W, S> {
     fn pid_of_pidfd(&mut self, holder: Pid, fd: PidFd) -> Option<Pid> {
         let answer = self.world.pid_of_pidfd(holder, fd);
         self.note(Question::PidOfPidFd, &(holder, fd.0), &answer);
+        answer
+    }
+
+    fn code(&mut self, pid: Pid, news: CodeNews) {
+        self.world.code(pid, news);
+    }
+
+    fn unwind(&mut self, stack: &StackSlice) -> Unwound {
+        let answer = self.world.unwind(stack);
+        self.note(Question::Unwind, &(stack.pid, stack.key), &answer);
+        answer
+    }
+
+    fn symbols(&mut self, pid: Pid, file: &CodeFile, offsets: &[u64]) -> Result<Symbols, String> {
+        let answer = self.world.symbols(pid, file, offsets);
+        self.note(Question::Symbols, &(pid, file), &answer);
+        answer
+    }
+
+    fn made_code(&mut self, pid: Pid, addresses: &[Addr]) -> Vec<(Addr, String)> {
+        let answer = self.world.made_code(pid, addresses);
+        self.note(Question::MadeCode, &pid, &answer);
         answer
     }
 

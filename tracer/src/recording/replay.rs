@@ -21,11 +21,13 @@ use super::{
 };
 use crate::{
     attribute::evidence::{HeapWalk, PageCensus, Resident, Settings},
-    event::PidFd,
+    event::{PidFd, StackSlice},
     report::Target,
     space::{reading::Reading, vma::Vma},
-    units::{Nanos, PageSize, Pid, Span},
-    world::{Calls, ElfFacts, Losses, Memory, Subject, Turn, World},
+    units::{Addr, Nanos, PageSize, Pid, Span},
+    world::{
+        Calls, CodeFile, CodeNews, ElfFacts, Losses, Memory, Subject, Symbols, Turn, Unwound, World,
+    },
 };
 
 /// Answers kept for questions that may come later, and their bytes.
@@ -299,6 +301,22 @@ impl<R: Read> World for Replay<R> {
 
     fn pid_of_pidfd(&mut self, holder: Pid, fd: PidFd) -> Option<Pid> {
         self.ask(Question::PidOfPidFd, &(holder, fd.0)).flatten()
+    }
+
+    fn code(&mut self, _pid: Pid, _news: CodeNews) {}
+
+    fn unwind(&mut self, stack: &StackSlice) -> Unwound {
+        let key = (stack.pid, stack.key);
+        self.ask(Question::Unwind, &key).unwrap_or_default()
+    }
+
+    fn symbols(&mut self, pid: Pid, file: &CodeFile, _offsets: &[u64]) -> Result<Symbols, String> {
+        self.ask(Question::Symbols, &(pid, file))
+            .unwrap_or_else(|| Err(NOT_RECORDED.to_owned()))
+    }
+
+    fn made_code(&mut self, pid: Pid, _addresses: &[Addr]) -> Vec<(Addr, String)> {
+        self.ask(Question::MadeCode, &pid).unwrap_or_default()
     }
 
     fn object_file(

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::stacks::{Stack, Stacks};
 use crate::{
-    attribute::evidence::{CallSite, Frame, Module},
+    attribute::evidence::{CallSite, FoundBy, Frame, Module},
     space::{
         Space,
         names::FileName,
@@ -32,15 +33,17 @@ pub fn gather(
     pid: Pid,
     program: &str,
     world: &mut impl World,
-    cache: &mut ElfCache,
+    (cache, stacks): (&mut ElfCache, &mut Stacks),
 ) -> (Vec<CallSite>, Vec<Module>) {
+    let paths = space.sites().iter().map(|(path, _)| path);
+    stacks.resolve(world, pid, &paths.collect());
     let mut offsets: BTreeMap<FileId, BTreeSet<u64>> = BTreeMap::new();
     for (_, piece) in space.pieces().filter(|(_, piece)| piece.prot.exec) {
         if let Backing::File { file, .. } = piece.backing {
             offsets.entry(file).or_default();
         }
     }
-    for CodeAddress { file, offset } in space.sites().iter().flatten() {
+    for CodeAddress { file, offset } in space.sites().iter().flat_map(|(_, list)| list) {
         offsets.entry(*file).or_default().insert(*offset);
     }
     let mut modules = Vec::new();
@@ -85,13 +88,63 @@ pub fn gather(
                 .clone()
                 .unwrap_or_default(),
             function,
+            line: None,
+            inlined: false,
+            by: FoundBy::Scan,
         })
     };
-    let sites = space.sites().iter();
-    let sites = sites.map(|site| CallSite {
-        frames: site.iter().filter_map(frame).collect(),
+    let files = files_by_path(space);
+    let sites = space.sites().iter().map(|(path, addresses)| {
+        stacks.get(path).map_or_else(
+            || CallSite {
+                frames: addresses.iter().filter_map(frame).collect(),
+                end: None,
+            },
+            |stack| CallSite {
+                frames: frames(stacks, stack, pid, &files),
+                end: Some(stack.end),
+            },
+        )
     });
     (sites.collect(), modules)
+}
+
+/// In which file of an address space a path is.
+fn files_by_path(space: &Space) -> HashMap<&str, FileId> {
+    let files = space.names().files();
+    files
+        .filter_map(|(id, file)| Some((file.name.as_deref()?, id)))
+        .collect()
+}
+
+/// The frames of a stack, those of inlined functions too.
+fn frames(stacks: &Stacks, stack: &Stack, pid: Pid, files: &HashMap<&str, FileId>) -> Vec<Frame> {
+    let mut frames = Vec::with_capacity(stack.frames.len());
+    for place in &stack.frames {
+        let file = place.file.and_then(|file| stacks.file(file));
+        let path = file.map_or("", |file| file.path.as_str());
+        let frame = Frame {
+            file: files.get(path).copied().unwrap_or(FileId(u32::MAX)),
+            offset: place.at,
+            module: path.to_owned(),
+            function: stacks.made_name(pid, place).map(str::to_owned),
+            line: None,
+            inlined: false,
+            by: place.by,
+        };
+        let functions = stacks.functions(place);
+        if functions.is_empty() {
+            frames.push(frame);
+            continue;
+        }
+        frames.extend(functions.iter().map(|symbol| Frame {
+            function: Some(symbol.function.clone()),
+            line: symbol.line.clone(),
+            inlined: symbol.inlined,
+            ..frame.clone()
+        }));
+    }
+    frames
 }
 
 impl ElfCache {

@@ -1,6 +1,6 @@
 //! The end of a process' observation: last readings, evidence, its report.
 
-use super::{MOST_ENDED, Session, facts, mappings, process::Process, readings::Verified};
+use super::{MOST_ENDED, Session, facts, mappings, process::Process, readings::Verified, stacks};
 use crate::{
     attribute::{
         self,
@@ -50,7 +50,7 @@ impl<W: World> Session<'_, W> {
         let Some(tracked) = self.spaces.get(&process.space) else {
             return;
         };
-        let outside = (&mut *self.world, &mut self.elf);
+        let outside = (&mut *self.world, (&mut self.elf, &mut self.stacks));
         let report = report(&process, tracked, ending, verified, lost, outside);
         self.ended.push((process.order, report));
         self.leave(process.space);
@@ -63,8 +63,10 @@ fn report(
     ending: Ending,
     verified: Option<Verified>,
     lost: u64,
-    (world, elf): (&mut impl World, &mut facts::ElfCache),
+    (world, caches): (&mut impl World, (&mut facts::ElfCache, &mut stacks::Stacks)),
 ) -> ProcessReport {
+    // Before files are looked into, which takes its time.
+    let now = world.now();
     let pid = process.pid;
     let space = tracked.space();
     let alive = ending == Ending::StillRunning;
@@ -88,12 +90,11 @@ fn report(
         peak: peak_rss(process, tracked, memory),
         at_end: memory.map(|memory| memory.rss).or(tracked.rss().last),
     };
-    let (sites, modules) = facts::gather(space, pid, &process.target.exe, world, elf);
+    let (sites, modules) = facts::gather(space, pid, &process.target.exe, world, caches);
     let mut settings = process.settings.clone();
     if settings.environment.is_empty() && alive {
         settings = world.settings(pid);
     }
-    let now = world.now();
     let explanation = attribute::explain(&Evidence {
         space,
         sites: &sites,

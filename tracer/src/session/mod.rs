@@ -9,9 +9,11 @@ mod facts;
 mod finish;
 mod identity;
 mod mappings;
+mod news;
 mod process;
 mod readings;
 mod run;
+mod stacks;
 
 pub use run::{Audience, Silence, run};
 
@@ -20,15 +22,16 @@ use std::{
     ops::Bound,
 };
 
+use news::News;
 use process::{Process, SpaceId};
 
 use crate::{
-    event::{Event, EventKind, Fork, PidFd, Request, decode},
+    event::{Event, EventKind, Fork, PidFd, Request, StackSlice},
     report::{Ending, ProcessReport},
     space::{piece::Provenance, reading::Reading},
     track::Tracked,
     units::{Bytes, Nanos, PageSize, Pid},
-    world::{Losses, World},
+    world::{CodeNews, Losses, World},
 };
 
 /// Events handled before signals and timers get a turn.
@@ -71,6 +74,7 @@ pub struct Session<'w, W> {
     looked_at: Pid,
     notes: Vec<String>,
     elf: facts::ElfCache,
+    stacks: stacks::Stacks,
     checks: checks::Checks,
     /// When the loss counters were read last.
     losses_read: Nanos,
@@ -97,6 +101,7 @@ impl<'w, W: World> Session<'w, W> {
             needed_from: Nanos(u64::MAX),
             looked_at: Pid(0),
             elf: facts::ElfCache::default(),
+            stacks: stacks::Stacks::default(),
             checks: checks::Checks::default(),
             losses_read: Nanos(0),
         }
@@ -107,6 +112,7 @@ impl<'w, W: World> Session<'w, W> {
         self.world.check_observable(pid)?;
         // From here on its events wait in the ring; what was before is in its map.
         self.world.add_target(pid)?;
+        self.world.code(pid, CodeNews::Unknown);
         let tracked = Tracked::unread(self.page, Provenance::PreExisting);
         let space = self.add_space(tracked);
         let memory = self.world.memory(pid)?;
@@ -139,23 +145,28 @@ impl<'w, W: World> Session<'w, W> {
 
     /// Handles waiting events, each shown to `show` first; returns whether more may wait.
     fn drain(&mut self, show: &mut dyn FnMut(&Event)) -> bool {
-        let mut events = Vec::new();
+        let mut news = Vec::new();
         let (page, undecodable) = (self.page, &mut self.undecodable);
-        let drained = self.world.drain(EVENTS_PER_TURN, |record| {
-            match decode::decode(record, page) {
-                Ok(event) => events.push(event),
-                Err(_) => *undecodable += 1,
-            }
-        });
+        let drained =
+            self.world
+                .drain(EVENTS_PER_TURN, |record| match News::decode(record, page) {
+                    Ok(one) => news.push(one),
+                    Err(_) => *undecodable += 1,
+                });
         // Before they are handled: what is missing among them must be no mismatch.
         if drained >= FEWEST_LOST {
             self.check_losses();
         }
-        self.handled += events.len() as u64;
-        self.uncounted += events.len();
-        for event in events {
-            self.heard = self.heard.max(event.exited);
-            self.handle(event, show);
+        for one in news {
+            match one {
+                News::Stack(stack) => self.unwind(&stack),
+                News::Event(event) => {
+                    self.handled += 1;
+                    self.uncounted += 1;
+                    self.heard = self.heard.max(event.exited);
+                    self.handle(event, show);
+                }
+            }
         }
         if self.uncounted >= EVENTS_PER_TURN {
             self.uncounted = 0;
@@ -193,7 +204,16 @@ impl<'w, W: World> Session<'w, W> {
         }
     }
 
-    fn handle(&mut self, event: Event, show: &mut dyn FnMut(&Event)) {
+    /// A stack came, before the call that refers to it.
+    fn unwind(&mut self, stack: &StackSlice) {
+        let process = self.processes.get(&stack.pid);
+        if process.is_some_and(|process| !process.awaits_exec) {
+            let unwound = self.world.unwind(stack);
+            self.stacks.take(stack, &unwound);
+        }
+    }
+
+    fn handle(&mut self, mut event: Event, show: &mut dyn FnMut(&Event)) {
         let Some(process) = self.processes.get_mut(&event.pid) else {
             return;
         };
@@ -203,6 +223,12 @@ impl<'w, W: World> Session<'w, W> {
         }
         if maps_file(&event) {
             process.names_wait = (0, 1);
+        }
+        if let Some(news) = news::of_code(&event) {
+            self.world.code(event.pid, news);
+        }
+        if let EventKind::Call(call) = &mut event.kind {
+            call.path = self.stacks.of(event.pid, call.stack);
         }
         show(&event);
         if !exec {
@@ -248,6 +274,7 @@ impl<'w, W: World> Session<'w, W> {
         };
         let mm = |figures: Option<crate::event::KernelFigures>| figures.map(|figures| figures.mm);
         let shares = fork.figures.is_some() && mm(fork.figures) == mm(event.kernel);
+        self.world.code(fork.child, CodeNews::ForkOf(event.pid));
         let mut child = parent.child(fork.child, event.exited, fork.figures);
         if !shares {
             let tracked = Tracked::forked(tracked, fork.figures, event.quiet);

@@ -122,7 +122,8 @@ impl<W: World> Session<'_, W> {
         for process in self.processes.values() {
             if let Some(tracked) = self.spaces.get(&process.space) {
                 let (space, program) = (tracked.space(), &process.target.exe);
-                facts::gather(space, process.pid, program, self.world, &mut self.elf);
+                let caches = (&mut self.elf, &mut self.stacks);
+                facts::gather(space, process.pid, program, self.world, caches);
             }
         }
     }

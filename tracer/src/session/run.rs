@@ -8,7 +8,7 @@ use crate::{
     report::{Ending, Report},
     units::{Nanos, Pid},
     view::status::Status,
-    world::{Outcome, Subject, Turn, World},
+    world::{Outcome, Subject, Turn, WithoutStack, World},
 };
 
 /// Turns between two looks at RSS, losses and processes that are gone.
@@ -141,10 +141,31 @@ impl<W: World> Session<'_, W> {
                 self.losses.skipped
             ));
         }
+        notes.extend(self.notes_on_stacks());
         notes.extend(self.world.closing_notes());
         self.ended.sort_by_key(|(order, _)| *order);
         let processes = self.ended.into_iter().map(|(_, report)| report).collect();
         Report { processes, notes }
+    }
+
+    fn notes_on_stacks(&self) -> Vec<String> {
+        let WithoutStack {
+            rate,
+            ring,
+            unreadable,
+        } = self.losses.stacks;
+        let reasons = [
+            (rate, "as too many new ones came at once"),
+            (ring, "as the ring was full"),
+            (unreadable, "as they were not in memory"),
+        ];
+        let missed = reasons.iter().filter(|(count, _)| *count > 0);
+        let missed = missed.map(|(count, why)| {
+            format!("the callers' stacks of {count} calls were not copied, {why}")
+        });
+        let unkept = self.stacks.unkept();
+        let unkept = (unkept > 0).then(|| format!("{unkept} distinct stacks were not kept"));
+        missed.chain(unkept).collect()
     }
 
     /// Starts the command; its first map is read before its first instruction.

@@ -26,6 +26,10 @@ impl Space {
         };
         effect.mapped = self.vm_size() - before;
         effect.unmapped = before - self.vm_size();
+        if effect.unmapped.0 > 0 || effect.discarded.0 > 0 {
+            let site = self.site(call);
+            self.flows.acted(site, effect.unmapped, effect.discarded);
+        }
         if raced && effect.doubt.is_none() {
             effect.doubt = Some(Doubt::Race);
         }

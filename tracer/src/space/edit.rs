@@ -42,18 +42,19 @@ impl Space {
         Span::between(Addr(start), Addr(end))
     }
 
+    /// Who made a call.
+    pub(super) fn site(&mut self, call: &Call) -> SiteId {
+        if call.callers.is_some() {
+            self.code.refresh(&self.map);
+        }
+        self.sites.of(call, &self.code)
+    }
+
     /// The origin of what a call maps: `mapped` bytes in all.
     pub(super) fn origin(&mut self, event: &Event, call: &Call, mapped: Bytes) -> Origin {
-        let site = match &call.callers {
-            Some(top) => {
-                self.code.refresh(&self.map);
-                self.sites.site(top, &self.code)
-            }
-            None => SiteId::default(),
-        };
         Origin {
             how: Provenance::Call(call.syscall),
-            site,
+            site: self.site(call),
             tid: event.tid,
             at: event.exited,
             mapped,
@@ -100,7 +101,7 @@ impl Space {
             }
             used.names.extend(piece.name);
         }
-        let sites = self.sites.iter().flatten();
+        let sites = self.sites.iter().flat_map(|(_, addresses)| addresses);
         used.files.extend(sites.map(|address| address.file));
         self.names.sweep(&used);
     }

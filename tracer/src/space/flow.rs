@@ -91,6 +91,18 @@ impl SizeClass {
 pub struct Flows {
     by_source: FxHashMap<Source, Flow>,
     turnover: FxHashMap<(Source, SizeClass), Turnover>,
+    releases: FxHashMap<SiteId, Released>,
+}
+
+/// What the calls of one site gave back, whoever had mapped it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Released {
+    /// Calls that took bytes away or gave pages back.
+    pub calls: u64,
+    /// Bytes by which they shrank the address space.
+    pub unmapped: Bytes,
+    /// Bytes given back by advice (each time counted).
+    pub discarded: Bytes,
 }
 
 impl Flows {
@@ -137,6 +149,21 @@ impl Flows {
         if span.len() > sum.largest {
             (sum.largest, sum.largest_at) = (span.len(), at);
         }
+    }
+
+    /// What each site gave back, in no particular order.
+    pub fn releases(&self) -> impl Iterator<Item = (SiteId, Released)> {
+        self.releases
+            .iter()
+            .map(|(site, released)| (*site, *released))
+    }
+
+    /// A call of a site gave something back.
+    pub(super) fn acted(&mut self, site: SiteId, unmapped: Bytes, discarded: Bytes) {
+        let sums = self.releases.entry(site).or_default();
+        sums.calls += 1;
+        sums.unmapped += unmapped;
+        sums.discarded += discarded;
     }
 
     /// The sums a piece's bytes count into, to be added to.

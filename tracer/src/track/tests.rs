@@ -26,6 +26,8 @@ fn event(at: u64, kernel: Option<u64>, syscall: Syscall, outcome: u64, request: 
             args: [0; 6],
             outcome: Ok(outcome),
             request,
+            stack: Default::default(),
+            path: Default::default(),
             callers: None,
         }),
     }

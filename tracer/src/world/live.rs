@@ -13,17 +13,21 @@ use tokio::{
     time::{Interval, MissedTickBehavior, Sleep, interval, sleep},
 };
 
-use super::{Calls, ElfFacts, Losses, Memory, Outcome, Subject, Turn, World};
+use super::{
+    Calls, CodeFile, CodeNews, ElfFacts, Losses, Memory, Outcome, Subject, Symbols, Turn, Unwound,
+    World,
+};
 use crate::{
     attribute::evidence::{HeapWalk, PageCensus, Resident, Settings},
-    event::PidFd,
+    event::{PidFd, StackSlice},
     host::{
         clock, elf, heap_walk, kernel, launch, maps, pages, privilege, process as host, settings,
+        stacks::Stacks,
     },
-    probe::{self, CaptureWish, Probes, Ring},
+    probe::{self, CaptureWish, Probes, Ring, StackWish},
     report::Target,
     space::{reading::Reading, vma::Vma},
-    units::{Bytes, Nanos, PageSize, Pid, Span},
+    units::{Addr, Bytes, Nanos, PageSize, Pid, Span},
 };
 
 /// How often the ring is read at least. The kernel side wakes the reader only when much is
@@ -43,6 +47,8 @@ pub struct Wishes {
     pub ring: Bytes,
     /// How calls are captured.
     pub capture: CaptureWish,
+    /// What is copied of callers' stacks.
+    pub stacks: StackWish,
     /// Whether a file is to be put into the folder of another user at the end.
     pub elsewhere: bool,
 }
@@ -58,6 +64,7 @@ pub struct Live {
     rights: Rights,
     /// Whose map may not be read.
     refused: BTreeSet<Pid>,
+    stacks: Stacks,
     // Last: what the fields above registered with it goes before it.
     runtime: Runtime,
     command: Command,
@@ -105,6 +112,7 @@ impl Live {
             ring: wishes.ring,
             follow: wishes.follow,
             capture: wishes.capture,
+            stacks: wishes.stacks,
         };
         let (probes, ring) = Probes::load(options).map_err(Outcome::NoProbes)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -126,6 +134,7 @@ impl Live {
                 elsewhere: wishes.elsewhere,
             },
             refused: BTreeSet::new(),
+            stacks: Stacks::new(),
             runtime,
             command: Command::None,
         })
@@ -209,6 +218,7 @@ impl World for Live {
     }
 
     fn wait(&mut self, listening: bool) -> Turn {
+        self.stacks.catch_up();
         self.give_up_rights();
         // Reaped here so that no zombie keeps its id; the events tell when it is over.
         if let Command::Running(child) = &mut self.command {
@@ -253,6 +263,7 @@ impl World for Live {
     }
 
     fn remove_target(&mut self, pid: Pid) {
+        self.stacks.learn(pid, CodeNews::Gone);
         self.probes.remove_target(pid);
     }
 
@@ -283,6 +294,8 @@ impl World for Live {
     }
 
     fn resume(&mut self) -> Result<()> {
+        // While it is held: what it executes is there.
+        self.stacks.catch_up();
         if let Command::Loaded(loaded) = std::mem::replace(&mut self.command, Command::None) {
             self.command = Command::Running(loaded.resume()?);
         }
@@ -335,6 +348,26 @@ impl World for Live {
 
     fn pid_of_pidfd(&mut self, holder: Pid, fd: PidFd) -> Option<Pid> {
         host::pid_of_pidfd(holder, fd)
+    }
+
+    fn code(&mut self, pid: Pid, news: CodeNews) {
+        self.stacks.learn(pid, news);
+    }
+
+    fn unwind(&mut self, stack: &StackSlice) -> Unwound {
+        let (unwound, news) = self.stacks.unwind(stack);
+        if let Some((place, spot)) = news {
+            self.probes.tell_spot(place, spot);
+        }
+        unwound
+    }
+
+    fn symbols(&mut self, pid: Pid, file: &CodeFile, offsets: &[u64]) -> Result<Symbols, String> {
+        self.stacks.symbols(pid, file, offsets)
+    }
+
+    fn made_code(&mut self, pid: Pid, addresses: &[Addr]) -> Vec<(Addr, String)> {
+        self.stacks.made_code(pid, addresses)
     }
 
     fn object_file(

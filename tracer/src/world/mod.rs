@@ -13,14 +13,18 @@ use anyhow::Result;
 
 use crate::{
     attribute::evidence::{HeapWalk, PageCensus, Resident, Settings},
-    event::PidFd,
+    event::{PidFd, StackSlice},
     report::Target,
     space::{reading::Reading, vma::Vma},
-    units::{Nanos, PageSize, Pid, Span},
+    units::{Addr, Nanos, PageSize, Pid, Span},
 };
 pub use crate::{
-    host::{elf::ElfFacts, process::Memory},
-    probe::{Calls, Losses, ProbeError},
+    host::{
+        elf::ElfFacts,
+        process::Memory,
+        stacks::{CodeFile, CodeNews, FoundBy, FramePlace, StackEnd, Symbol, Unwound},
+    },
+    probe::{Calls, Losses, ProbeError, WithoutStack},
 };
 
 /// Whom a run is about.
@@ -31,6 +35,9 @@ pub enum Subject {
     /// A command to start: its program and its arguments.
     Command(Vec<OsString>),
 }
+
+/// What lies at places of a file: functions, the innermost first.
+pub type Symbols = Vec<(u64, Vec<Symbol>)>;
 
 /// Why the session gets a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,6 +165,17 @@ pub trait World {
     fn is_32_bit(&mut self, pid: Pid) -> bool;
     /// The process that a descriptor of `holder` names.
     fn pid_of_pidfd(&mut self, holder: Pid, fd: PidFd) -> Option<Pid>;
+    /// The code that a process runs is another now.
+    fn code(&mut self, pid: Pid, news: CodeNews);
+    /// The frames of a stack.
+    fn unwind(&mut self, stack: &StackSlice) -> Unwound;
+    /// What lies at offsets of a file whose code it runs: functions, the innermost first.
+    ///
+    /// # Errors
+    /// Why the file cannot be read, in words.
+    fn symbols(&mut self, pid: Pid, file: &CodeFile, offsets: &[u64]) -> Result<Symbols, String>;
+    /// The names that it gives to code which it made itself.
+    fn made_code(&mut self, pid: Pid, addresses: &[Addr]) -> Vec<(Addr, String)>;
     /// What an object file that it has mapped says of itself and of `offsets` (bytes from its
     /// start). `inode` is the file's where it was mapped, 0 if unknown.
     ///

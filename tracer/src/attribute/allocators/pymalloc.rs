@@ -6,7 +6,14 @@ use crate::attribute::evidence::Evidence;
 pub(super) static PYMALLOC: Allocator = Allocator {
     name: "pymalloc",
     title: "CPython's object allocator",
-    functions: &["_PyObject_Arena*", "_PyMem_Arena*", "_PyObject_Malloc"],
+    functions: &[
+        "_PyObject_Arena*",
+        "_PyMem_Arena*",
+        "_PyObject_Malloc",
+        "PyObject_Malloc",
+        "PyObject_Calloc",
+        "PyObject_Realloc",
+    ],
     symbols: &["_PyObject_ArenaMmap", "PyObject_Malloc"],
     grows: "it maps arenas of 1 MiB (256 KiB before version 3.10)",
     keeps: "an arena of 1 MiB stays mapped while one object in it is alive",

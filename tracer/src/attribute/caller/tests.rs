@@ -3,7 +3,7 @@
 use super::{Caller, Judge, names};
 use crate::{
     attribute::{
-        evidence::{CallSite, Frame, Module},
+        evidence::{CallSite, FoundBy, Frame, Module, StackEnd},
         testing::*,
     },
     space::piece::FileId,
@@ -24,16 +24,29 @@ fn module(path: &str, symbols: &[&str]) -> Module {
     }
 }
 
-/// The answer for these frames, in a word.
+/// The answer for these frames on top of a stack, in a word.
 fn answer(judge: &Judge<'_>, frames: &[At]) -> String {
+    answer_for(judge, frames, None)
+}
+
+/// The same for a stack that was unwound.
+fn answer_unwound(judge: &Judge<'_>, frames: &[At]) -> String {
+    answer_for(judge, frames, Some(StackEnd::Root))
+}
+
+fn answer_for(judge: &Judge<'_>, frames: &[At], end: Option<StackEnd>) -> String {
     let frames = frames.iter().map(|(path, function)| Frame {
         file: FileId(99),
         offset: 0x10,
         module: (*path).to_owned(),
         function: (!function.is_empty()).then(|| (*function).to_owned()),
+        line: None,
+        inlined: false,
+        by: FoundBy::Tables,
     });
     let site = CallSite {
         frames: frames.collect(),
+        end,
     };
     match judge.caller(&site) {
         Caller::Unknown => "unknown".to_owned(),
@@ -110,4 +123,36 @@ fn names_lose_what_optimisers_append() {
     assert!(names::is_wrapper("__mmap"));
     assert!(names::is_wrapper("__interceptor_mmap"));
     assert!(!names::is_wrapper("mmap_region"));
+}
+
+#[test]
+fn an_unwound_stack_is_looked_through() {
+    let modules = [
+        module(PROGRAM, &["PyObject_Malloc"]),
+        module(LIBC, &["malloc"]),
+    ];
+    let judge = judge(&modules, true);
+    // Stripped: the function that makes stacks has no symbol of its own.
+    let thread = [
+        (LIBC, "mmap64"),
+        (LIBC, ""),
+        (LIBC, "pthread_create"),
+        (PROGRAM, "main"),
+    ];
+    assert_eq!(answer_unwound(&judge, &thread), "threads 2");
+    let large = [
+        (LIBC, "mmap64"),
+        (LIBC, ""),
+        (LIBC, "malloc"),
+        (PROGRAM, "main"),
+    ];
+    assert_eq!(answer_unwound(&judge, &large), "glibc 1");
+    let arena = [
+        (LIBC, "mmap64"),
+        (PROGRAM, ""),
+        (PROGRAM, "PyObject_Malloc"),
+    ];
+    assert_eq!(answer_unwound(&judge, &arena), "pymalloc 1");
+    let own = [(LIBC, "mmap64"), (PROGRAM, "map_pool"), (PROGRAM, "main")];
+    assert_eq!(answer_unwound(&judge, &own), "code 1");
 }

@@ -113,6 +113,8 @@ fn event() -> impl Strategy<Value = Event> {
                     args: [0; 6],
                     outcome,
                     request,
+                    stack: Default::default(),
+                    path: Default::default(),
                     callers: callers.map(|(ip, word)| {
                         Box::new(StackTop {
                             ip: Addr(ip),

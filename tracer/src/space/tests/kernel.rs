@@ -232,6 +232,8 @@ impl Kernel {
                 args: [0; 6],
                 outcome: outcome.map_err(Errno),
                 request,
+                stack: Default::default(),
+                path: Default::default(),
                 callers: None,
             }),
         })

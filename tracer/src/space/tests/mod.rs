@@ -54,6 +54,8 @@ fn call_between(
             args: [0; 6],
             outcome: outcome.map_err(Errno),
             request,
+            stack: Default::default(),
+            path: Default::default(),
             callers: None,
         }),
     }

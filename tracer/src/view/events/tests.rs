@@ -33,6 +33,8 @@ fn call(syscall: Syscall, request: Request, outcome: Result<u64, Errno>) -> Even
         args: [1, 2, 3, 4, 5, 6],
         outcome,
         request,
+        stack: Default::default(),
+        path: Default::default(),
         callers: None,
     }))
 }

@@ -1,0 +1,313 @@
+//! The stack of a caller: registers in, a key out, and once for each key a slice of the stack
+//! into the ring. Nothing is unwound here.
+//!
+//! A slice costs microseconds, so one is sent only for a stack that has not been seen. What
+//! tells stacks apart without unwinding them: user space unwinds the first one of a place (an
+//! instruction and a stack pointer) and says where on the stack its return addresses are
+//! ([`Spot`]); from then on the words at those slots are the key. Data on the stack does not
+//! matter then, so a loop has one key. What a key cannot tell apart: stacks of which only
+//! return addresses beyond the first [`tracer_ebpf::SPOT_SLOTS`] differ; code at the same
+//! addresses that was replaced by other code; and, until the first one of a place was unwound,
+//! stacks that are equal in their first [`TOP`] words.
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::{
+    helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_probe_read_user},
+    macros::map,
+    maps::{LruHashMap, PerCpuArray},
+};
+use tracer_ebpf::{
+    MOST_STACK, NO_STACK_SLOTS, SPOT_SLOTS, SPOT_WINDOW, Spot, SpotKey, StackLimits, StackRecord,
+    Target, kind, no_stack, plan,
+};
+
+use crate::{
+    emit,
+    maps::{EVENTS, Plan},
+    memory,
+    regs::{self, Registers},
+};
+
+/// Words at the top of the stack that tell stacks of a new place apart.
+const TOP: usize = 16;
+/// The smallest pages there are: what of them is readable is readable as a whole.
+const PAGE: u64 = 4096;
+/// A word as good as any to begin with; and an odd one that spreads its factor's bits.
+const SEED: u64 = 0x243f_6a88_85a3_08d3;
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+// include/uapi/asm-generic/mman-common.h
+const PROT_WRITE: u64 = 2;
+const MADV_DONTNEED: u64 = 4;
+const MADV_FREE: u64 = 8;
+const MADV_REMOVE: u64 = 9;
+const MADV_DONTNEED_LOCKED: u64 = 24;
+
+/// Places and where their return addresses are. Written by user space.
+#[map]
+static SPOTS: LruHashMap<SpotKey, Spot> = LruHashMap::with_max_entries(16_384, 0);
+
+/// Keys of stacks that were sent.
+#[map]
+static STACKS_SENT: LruHashMap<u64, u64> = LruHashMap::with_max_entries(65_536, 0);
+
+/// The top of a stack, while its slots are looked at.
+#[map]
+static STACK_WINDOW: PerCpuArray<[u64; SPOT_WINDOW]> = PerCpuArray::with_max_entries(1, 0);
+
+/// When the next new stack may be sent if they came at the highest rate all the time.
+#[map]
+static STACK_BUDGET: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// Stacks that were not copied, by [`no_stack`].
+#[map]
+static STACKS_MISSED: PerCpuArray<u64> = PerCpuArray::with_max_entries(NO_STACK_SLOTS, 0);
+
+/// Set by user space before the programs are loaded.
+#[unsafe(no_mangle)]
+static STACK_LIMITS: StackLimits = StackLimits {
+    most: 0,
+    threshold: 0,
+    rate: 0,
+    burst: 0,
+};
+
+/// Whether the stack of a call that was left is wanted.
+#[inline(always)]
+pub fn matters(plan: Plan, regs: &Registers, ret: i64, before: u64) -> bool {
+    // Known when the program is loaded: without stacks the kernel leaves all of this out.
+    if limit(&STACK_LIMITS.most) == 0 || !plan.has(plan::STACK) || (-4095..0).contains(&ret) {
+        return false;
+    }
+    if plan.has(plan::BRK_BEFORE) {
+        return ret as u64 != before;
+    }
+    let [_, length, third, fourth, ..] = regs.args;
+    if plan.has(plan::STACK_BY_FOURTH) {
+        return releases(fourth);
+    }
+    let long = !plan.has(plan::STACK_BY_LENGTH) || length >= limit(&STACK_LIMITS.threshold);
+    let released = !plan.has(plan::STACK_BY_ADVICE) || releases(third);
+    let commits = !plan.has(plan::STACK_BY_PROT) || third & PROT_WRITE != 0;
+    long && released && commits
+}
+
+#[inline(always)]
+fn releases(advice: u64) -> bool {
+    advice == MADV_DONTNEED
+        || advice == MADV_FREE
+        || advice == MADV_REMOVE
+        || advice == MADV_DONTNEED_LOCKED
+}
+
+/// The key of a stack of the running thread, sent if it is new; 0 if it could not be.
+///
+/// `ip` and `sp` are those of the stack, the other registers are at `saved` in the kernel
+/// (`struct pt_regs`). For any program that runs as the thread: at a system call, or at a
+/// function of its own.
+#[inline(always)]
+pub fn capture(id: u64, target: *mut Target, ip: u64, sp: u64, saved: u64) -> u64 {
+    let place = SpotKey {
+        tgid: id >> 32,
+        // SAFETY: the value lives as long as the program runs (the map is not LRU).
+        image: unsafe { (*target).image },
+        ip,
+        sp,
+    };
+    let outcome = match key_of(&place) {
+        Some(key) if STACKS_SENT.get_ptr(key).is_some() => return key,
+        Some(key) if within_budget() => send(id, &place, key, saved).map(|()| key),
+        Some(_) => Err(no_stack::RATE),
+        None => Err(no_stack::UNREADABLE),
+    };
+    match outcome {
+        Ok(key) => {
+            let _ = STACKS_SENT.insert(key, 1, 0);
+            key
+        }
+        Err(reason) => {
+            if let Some(count) = STACKS_MISSED.get_ptr_mut(reason) {
+                // SAFETY: the map's value lives as long as the map, and is this processor's.
+                unsafe { *count += 1 };
+            }
+            0
+        }
+    }
+}
+
+/// Never 0; `None` if the stack cannot be read.
+#[inline(always)]
+fn key_of(place: &SpotKey) -> Option<u64> {
+    let mut key = mix(SEED, place.tgid | place.image << 32);
+    key = mix(key, place.ip);
+    key = mix(key, place.sp);
+    match SPOTS.get_ptr(place) {
+        Some(spot) => {
+            let window = STACK_WINDOW.get_ptr_mut(0)?;
+            // A value that user space replaces meanwhile gives a key that nothing has, and so does
+            // a window that another program fills which runs in between.
+            // SAFETY: the values live as long as the maps do.
+            let len = u32::from(unsafe { (*spot).window }).min(SPOT_WINDOW as u32) * 8;
+            // SAFETY: the destination is at least that large.
+            if unsafe { bpf_probe_read_user(window.cast(), len, place.sp as *const _) } != 0 {
+                return None;
+            }
+            for index in 0..SPOT_SLOTS {
+                // SAFETY: as above, and the index is below the length.
+                let slot = usize::from(unsafe { (*spot).slots[index] });
+                if slot == 0 {
+                    break;
+                }
+                let word = if slot <= SPOT_WINDOW {
+                    // SAFETY: as above.
+                    unsafe { (*window)[(slot - 1) & (SPOT_WINDOW - 1)] }
+                } else {
+                    memory::read_user_u64(place.sp.wrapping_add((slot as u64 - 1) * 8))
+                };
+                key = mix(key, word);
+            }
+        }
+        None => {
+            let mut top = MaybeUninit::<[u64; TOP]>::uninit();
+            // SAFETY: the destination is as large as said; the helper zeroes it where it fails.
+            let top = unsafe {
+                bpf_probe_read_user(
+                    top.as_mut_ptr().cast(),
+                    (TOP * 8) as u32,
+                    place.sp as *const _,
+                );
+                top.assume_init_ref()
+            };
+            for word in top {
+                key = mix(key, *word);
+            }
+        }
+    }
+    Some(key | 1)
+}
+
+#[inline(always)]
+const fn mix(key: u64, word: u64) -> u64 {
+    let product = (key ^ word).wrapping_mul(SPREAD);
+    product ^ product >> 32
+}
+
+/// Whether one more new stack is within the rate: one that comes early takes from the burst.
+#[inline(always)]
+fn within_budget() -> bool {
+    const SECOND: u64 = 1_000_000_000;
+    let Some(next) = STACK_BUDGET.get_ptr_mut(0) else {
+        return false;
+    };
+    let each = SECOND / (limit(&STACK_LIMITS.rate) | 1);
+    // SAFETY: the helper takes nothing; the value is this processor's.
+    unsafe {
+        let now = bpf_ktime_get_ns();
+        let earliest = now.saturating_sub(each * limit(&STACK_LIMITS.burst));
+        let due = if *next > earliest { *next } else { earliest };
+        if due > now {
+            return false;
+        }
+        *next = due + each;
+    }
+    true
+}
+
+/// Sends what of the stack can be read, in the smallest room that it fits.
+#[inline(always)]
+fn send(id: u64, place: &SpotKey, key: u64, saved: u64) -> Result<(), u32> {
+    let len = readable(place.sp);
+    if len == 0 {
+        return Err(no_stack::UNREADABLE);
+    }
+    if len <= 2 << 10 {
+        slice::<{ 2 << 10 }>(id, place, key, saved, len)
+    } else if len <= 4 << 10 {
+        slice::<{ 4 << 10 }>(id, place, key, saved, len)
+    } else if len <= 8 << 10 {
+        slice::<{ 8 << 10 }>(id, place, key, saved, len)
+    } else if len <= 16 << 10 {
+        slice::<{ 16 << 10 }>(id, place, key, saved, len)
+    } else {
+        slice::<MOST_STACK>(id, place, key, saved, len)
+    }
+}
+
+/// Bytes from the stack pointer on that are in memory, as far as they are wanted.
+#[inline(always)]
+fn readable(sp: u64) -> u64 {
+    let most = limit(&STACK_LIMITS.most);
+    let first = PAGE - (sp & (PAGE - 1));
+    let mut len = 0;
+    let mut probe = sp;
+    for page in 0..=(MOST_STACK as u64 / PAGE) {
+        let mut byte = 0u8;
+        // SAFETY: the destination is a local of the size given.
+        let failed = unsafe { bpf_probe_read_user((&raw mut byte).cast(), 1, probe as *const _) };
+        if failed != 0 || len >= most {
+            break;
+        }
+        len = first + page * PAGE;
+        probe = sp + len;
+    }
+    if len < most { len } else { most }
+}
+
+/// A slice with room for `ROOM` bytes.
+#[repr(C)]
+struct Slice<const ROOM: usize> {
+    record: StackRecord,
+    bytes: [u8; ROOM],
+}
+
+#[inline(always)]
+fn slice<const ROOM: usize>(
+    id: u64,
+    place: &SpotKey,
+    key: u64,
+    saved: u64,
+    len: u64,
+) -> Result<(), u32> {
+    let Some(mut entry) = EVENTS.reserve::<Slice<ROOM>>(0) else {
+        return Err(no_stack::RING);
+    };
+    let slice = entry.as_mut_ptr();
+    // The verifier has forgotten what `send` knew.
+    let len = if len > ROOM as u64 { ROOM as u64 } else { len };
+    // SAFETY: the entry is ours until it is submitted or discarded; every field is written, and
+    // the bytes behind `len` are never looked at.
+    let failed = unsafe {
+        let record = &raw mut (*slice).record;
+        (*record).kind = kind::STACK;
+        (*record).cpu = bpf_get_smp_processor_id();
+        (*record).tgid = (id >> 32) as u32;
+        (*record).tid = id as u32;
+        (*record).key = key;
+        (*record).image = place.image;
+        (*record).ip = place.ip;
+        (*record).sp = place.sp;
+        (*record).registers = regs::kept_by_callees(saved);
+        (*record).len = len;
+        bpf_probe_read_user(
+            (&raw mut (*slice).bytes).cast(),
+            len as u32,
+            place.sp as *const _,
+        )
+    };
+    if failed != 0 {
+        entry.discard(0);
+        return Err(no_stack::UNREADABLE);
+    }
+    // The sooner it is unwound, the sooner stacks of its place are told apart by it.
+    emit::submit(entry, true);
+    Ok(())
+}
+
+/// One field of [`STACK_LIMITS`], as the loader left it.
+#[inline(always)]
+fn limit(value: &'static u64) -> u64 {
+    // SAFETY: a reference is readable; volatile because the loader replaces the value after
+    // the compiler has seen the zeros above.
+    unsafe { core::ptr::read_volatile(value) }
+}

@@ -1,0 +1,233 @@
+//! Object files as far as unwinding needs them: a path in, unwind tables out. Each is opened
+//! once, and kept open as long as there are not too many.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::BufReader,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
+    rc::Rc,
+    sync::Arc,
+};
+
+use framehop::ExplicitModuleSectionInfo;
+use object::{Object as _, ObjectSection as _, ObjectSegment as _, ReadCache, ReadRef};
+
+use super::CodeFile;
+use crate::{
+    host::{
+        elf,
+        foreign::{self, Bounded},
+    },
+    units::{Addr, Pid, Span},
+};
+
+/// Files kept open: half of what a process may have open by default.
+const MOST_OPEN: usize = 512;
+/// Files that are known of.
+const MOST_FILES: usize = 8192;
+/// Unwind tables of all files together, bytes.
+const MOST_TABLES: usize = 256 << 20;
+/// Read of one file for them: its headers and the tables.
+const MOST_READ: u64 = 96 << 20;
+
+/// All files seen so far.
+#[derive(Default)]
+pub struct Files {
+    known: HashMap<CodeFile, Rc<ObjectFile>>,
+    open: usize,
+    tables: usize,
+}
+
+/// One of them.
+pub struct ObjectFile {
+    /// `None` if it cannot be opened; else why not.
+    file: Result<File, String>,
+    segments: Vec<Segment>,
+    tables: Tables,
+}
+
+struct Segment {
+    offset: u64,
+    len: u64,
+    address: u64,
+}
+
+#[derive(Default)]
+struct Tables {
+    eh_frame: Option<Section>,
+    eh_frame_hdr: Option<Section>,
+    debug_frame: Option<Section>,
+}
+
+#[derive(Clone)]
+struct Section {
+    start: u64,
+    data: Arc<[u8]>,
+}
+
+impl Files {
+    /// A file that a process has mapped at `span` (empty if not known): from its path, or, if
+    /// another or none is there now, from the mapping.
+    pub fn open(&mut self, pid: Pid, span: Span, file: &CodeFile) -> Rc<ObjectFile> {
+        if let Some(known) = self.known.get(file)
+            && (known.file.is_ok() || span.is_empty())
+        {
+            return Rc::clone(known);
+        }
+        if self.known.len() >= MOST_FILES || self.open >= MOST_OPEN {
+            self.known.clear();
+            (self.open, self.tables) = (0, 0);
+        }
+        let object = ObjectFile::read(open(pid, span, file), MOST_TABLES - self.tables);
+        self.open += usize::from(object.file.is_ok());
+        self.tables += object.tables.len();
+        let object = Rc::new(object);
+        self.known.insert(file.clone(), Rc::clone(&object));
+        object
+    }
+}
+
+fn open(pid: Pid, span: Span, file: &CodeFile) -> Result<File, String> {
+    let by_path = elf::open(pid, &file.path, file.inode);
+    by_path.or_else(|why| {
+        let mapped = foreign::open_mapped(pid, span);
+        let mapped = mapped.ok().filter(|mapped| {
+            let inode = mapped.metadata().map(|metadata| metadata.ino());
+            file.inode == 0 || inode.is_ok_and(|inode| inode == file.inode)
+        });
+        mapped.ok_or(why)
+    })
+}
+
+impl ObjectFile {
+    fn read(file: Result<File, String>, room: usize) -> Self {
+        let (segments, tables) = match &file {
+            Ok(file) => match file.try_clone() {
+                Ok(file) => parse(file, room).unwrap_or_default(),
+                Err(_) => (Vec::new(), Tables::default()),
+            },
+            Err(_) => (Vec::new(), Tables::default()),
+        };
+        Self {
+            file,
+            segments,
+            tables,
+        }
+    }
+
+    /// The file.
+    ///
+    /// # Errors
+    /// Why it could not be opened.
+    pub fn file(&self) -> Result<&File, String> {
+        self.file.as_ref().map_err(Clone::clone)
+    }
+
+    /// The address that an offset has by the file's own word.
+    pub fn address(&self, offset: u64) -> Option<u64> {
+        self.segments.iter().find_map(|segment| {
+            let inside = offset.checked_sub(segment.offset)?;
+            (inside < segment.len)
+                .then(|| segment.address.checked_add(inside))
+                .flatten()
+        })
+    }
+
+    /// Whether it has tables to unwind by.
+    pub fn has_tables(&self) -> bool {
+        self.tables.eh_frame.is_some() || self.tables.debug_frame.is_some()
+    }
+
+    /// Where the file begins in memory if this offset lies at this address, and its tables.
+    pub fn at(
+        &self,
+        start: Addr,
+        offset: u64,
+    ) -> Option<(Addr, ExplicitModuleSectionInfo<Arc<[u8]>>)> {
+        if !self.has_tables() {
+            return None;
+        }
+        let lowest = self.segments.iter().map(|segment| segment.address).min()?;
+        let into = self.address(offset)?.checked_sub(lowest)?;
+        let base = Addr(start.0.checked_sub(into)?);
+        let range = |section: &Section| section.start..section.start + section.data.len() as u64;
+        let data = |section: &Section| Arc::clone(&section.data);
+        let Tables {
+            eh_frame,
+            eh_frame_hdr,
+            debug_frame,
+        } = &self.tables;
+        let sections = ExplicitModuleSectionInfo {
+            base_svma: lowest,
+            eh_frame_svma: eh_frame.as_ref().map(range),
+            eh_frame: eh_frame.as_ref().map(data),
+            eh_frame_hdr_svma: eh_frame_hdr.as_ref().map(range),
+            eh_frame_hdr: eh_frame_hdr.as_ref().map(data),
+            debug_frame: debug_frame.as_ref().map(data),
+            ..ExplicitModuleSectionInfo::default()
+        };
+        Some((base, sections))
+    }
+
+    /// Whether the instruction before an offset is a call.
+    pub fn follows_call(&self, offset: u64) -> bool {
+        let mut before = [0; 8];
+        let read = offset
+            .checked_sub(before.len() as u64)
+            .zip(self.file.as_ref().ok());
+        read.is_some_and(|(start, file)| file.read_exact_at(&mut before, start).is_ok())
+            && elf::ends_with_call(&before)
+    }
+}
+
+impl Tables {
+    fn len(&self) -> usize {
+        let all = [&self.eh_frame, &self.eh_frame_hdr, &self.debug_frame];
+        let present = all.into_iter().flatten();
+        present.map(|section| section.data.len()).sum()
+    }
+}
+
+fn parse(file: File, room: usize) -> Option<(Vec<Segment>, Tables)> {
+    let cache = ReadCache::new(BufReader::new(Bounded::new(file, MOST_READ)));
+    let elf = object::File::parse(&cache).ok()?;
+    let segments = elf.segments().map(|segment| {
+        let (offset, len) = segment.file_range();
+        Segment {
+            offset,
+            len,
+            address: segment.address(),
+        }
+    });
+    let mut left = room;
+    let mut tables = Tables {
+        eh_frame: section(&elf, ".eh_frame", &mut left),
+        ..Tables::default()
+    };
+    if tables.eh_frame.is_some() {
+        tables.eh_frame_hdr = section(&elf, ".eh_frame_hdr", &mut left);
+    } else {
+        tables.debug_frame = section(&elf, ".debug_frame", &mut left);
+    }
+    Some((segments.collect(), tables))
+}
+
+fn section<'data>(
+    elf: &object::File<'data, impl ReadRef<'data>>,
+    name: &str,
+    left: &mut usize,
+) -> Option<Section> {
+    let section = elf.section_by_name(name)?;
+    let len = usize::try_from(section.size()).ok()?;
+    if len == 0 || len > *left {
+        return None;
+    }
+    let data = section.data().ok()?;
+    *left = left.checked_sub(data.len())?;
+    section.address().checked_add(data.len() as u64)?;
+    Some(Section {
+        start: section.address(),
+        data: data.into(),
+    })
+}
