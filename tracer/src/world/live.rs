@@ -134,7 +134,7 @@ impl Live {
                 elsewhere: wishes.elsewhere,
             },
             refused: BTreeSet::new(),
-            stacks: Stacks::new(),
+            stacks: Stacks::default(),
             runtime,
             command: Command::None,
         })

@@ -98,9 +98,8 @@ pub struct Stacks {
     spots: HashMap<SpotKey, Spot>,
 }
 
-impl Stacks {
-    /// Nothing known.
-    pub fn new() -> Self {
+impl Default for Stacks {
+    fn default() -> Self {
         Self {
             files: Files::default(),
             processes: HashMap::new(),
@@ -109,7 +108,9 @@ impl Stacks {
             spots: HashMap::new(),
         }
     }
+}
 
+impl Stacks {
     /// The code of a process changed.
     pub fn learn(&mut self, pid: Pid, news: CodeNews) {
         match news {
