@@ -3,7 +3,7 @@
 //!
 //! A file is opened when its code is mapped, so that it can be read when the process has ended
 //! or the file is gone. What the files say is data of strangers: read in parts and bounded, and
-//! nothing that they name is opened (see [`debug_file`] for the one exception).
+//! nothing that they name is opened; the private module `debug_file` has the one exception.
 
 mod code;
 mod debug_file;
