@@ -1,7 +1,7 @@
 //! The one writer of the ring: reserve, fill in place, submit; what does not fit is counted.
 
 use aya_ebpf::{
-    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, BPF_RB_RING_SIZE},
     maps::ring_buf::RingBufEntry,
 };
 use tracer_ebpf::{LOSS_SLOTS, loss};
@@ -33,6 +33,14 @@ pub fn submit<T>(entry: RingBufEntry<T>, urgent: bool) {
         BPF_RB_NO_WAKEUP
     };
     entry.submit(u64::from(flags));
+}
+
+/// Whether so little waits in the ring that what could be done without may be put there too:
+/// no record of a call must be lost for it.
+#[inline(always)]
+pub fn has_room_to_spare() -> bool {
+    let waiting = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));
+    waiting < EVENTS.query(u64::from(BPF_RB_RING_SIZE)) / 4
 }
 
 /// Counts one lost record on this processor.

@@ -217,6 +217,9 @@ fn within_budget() -> bool {
 /// Sends what of the stack can be read, in the smallest room that it fits.
 #[inline(always)]
 fn send(id: u64, place: &SpotKey, key: u64, saved: u64) -> Result<(), u32> {
+    if !emit::has_room_to_spare() {
+        return Err(no_stack::RING);
+    }
     let len = readable(place.sp);
     if len == 0 {
         return Err(no_stack::UNREADABLE);

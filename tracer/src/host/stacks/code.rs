@@ -190,6 +190,16 @@ impl Code {
         file.is_some_and(|((_, object), offset)| object.follows_call(offset))
     }
 
+    /// Whether an address lies where a program, or the loader, begins to run.
+    pub fn is_entry(&self, addr: Addr) -> bool {
+        let Some(found) = self.find(addr) else {
+            return false;
+        };
+        let offset = (addr.0 - found.span.start.0).checked_add(found.offset);
+        let file = found.file.as_ref().zip(offset);
+        file.is_some_and(|((_, object), offset)| object.is_entry(offset))
+    }
+
     /// Frames as places in files. All addresses but the first are return addresses.
     pub fn places(&self, frames: &[(Addr, FoundBy)], end: StackEnd) -> Unwound {
         let mut files: Vec<CodeFile> = Vec::new();

@@ -45,6 +45,7 @@ pub struct ObjectFile {
     file: Result<File, String>,
     segments: Vec<Segment>,
     tables: Tables,
+    entry: u64,
 }
 
 struct Segment {
@@ -102,17 +103,14 @@ fn open(pid: Pid, span: Span, file: &CodeFile) -> Result<File, String> {
 
 impl ObjectFile {
     fn read(file: Result<File, String>, room: usize) -> Self {
-        let (segments, tables) = match &file {
-            Ok(file) => match file.try_clone() {
-                Ok(file) => parse(file, room).unwrap_or_default(),
-                Err(_) => (Vec::new(), Tables::default()),
-            },
-            Err(_) => (Vec::new(), Tables::default()),
-        };
+        let opened = file.as_ref().ok().and_then(|file| file.try_clone().ok());
+        let parsed = opened.and_then(|file| parse(file, room));
+        let (segments, tables, entry) = parsed.unwrap_or_default();
         Self {
             file,
             segments,
             tables,
+            entry,
         }
     }
 
@@ -132,6 +130,16 @@ impl ObjectFile {
                 .then(|| segment.address.checked_add(inside))
                 .flatten()
         })
+    }
+
+    /// Whether an offset lies in the code where the file begins to run: nothing called that.
+    pub fn is_entry(&self, offset: u64) -> bool {
+        /// Of that of the dynamic loader, which has no table to unwind by.
+        const LEN: u64 = 96;
+        let into = self
+            .address(offset)
+            .and_then(|at| at.checked_sub(self.entry));
+        self.entry != 0 && into.is_some_and(|into| into < LEN)
     }
 
     /// Whether it has tables to unwind by.
@@ -189,7 +197,7 @@ impl Tables {
     }
 }
 
-fn parse(file: File, room: usize) -> Option<(Vec<Segment>, Tables)> {
+fn parse(file: File, room: usize) -> Option<(Vec<Segment>, Tables, u64)> {
     let cache = ReadCache::new(BufReader::new(Bounded::new(file, MOST_READ)));
     let elf = object::File::parse(&cache).ok()?;
     let segments = elf.segments().map(|segment| {
@@ -210,7 +218,7 @@ fn parse(file: File, room: usize) -> Option<(Vec<Segment>, Tables)> {
     } else {
         tables.debug_frame = section(&elf, ".debug_frame", &mut left);
     }
-    Some((segments.collect(), tables))
+    Some((segments.collect(), tables, elf.entry()))
 }
 
 fn section<'data>(

@@ -89,6 +89,10 @@ pub fn walk(
             address = next;
             continue;
         }
+        if code.is_entry(Addr(address.address_for_lookup())) {
+            walk.end = StackEnd::Root;
+            return walk;
+        }
         walk.met_unknown |= found.is_some();
         registers = before;
         scans += 1;
