@@ -221,6 +221,7 @@ impl<'w, W: World> Session<'w, W> {
         if process.awaits_exec && !exec {
             return;
         }
+        process.names_wanted = true;
         if maps_file(&event) {
             process.names_wait = (0, 1);
         }

@@ -40,6 +40,8 @@ pub struct Process {
     pub rss_high_at_attach: Option<Bytes>,
     /// Events up to the first exec are the tracer's own child's, not the command's.
     pub awaits_exec: bool,
+    /// Whether the name of some file may not be known: events came since all were.
+    pub names_wanted: bool,
     /// Turns until file names are looked for again, and how many to wait after that.
     pub names_wait: (u32, u32),
     /// When its whole map is compared next.
@@ -82,6 +84,7 @@ impl Process {
             rss_at_attach: None,
             rss_high_at_attach: None,
             awaits_exec: true,
+            names_wanted: true,
             names_wait: (0, 1),
             next_check: begun,
             mm: None,
@@ -103,6 +106,7 @@ impl Process {
             vm_at_attach: figures.map(|figures| figures.vm_size),
             rss_at_attach: figures.map(|figures| figures.rss),
             rss_high_at_attach: figures.map(|figures| figures.peak_rss),
+            names_wanted: true,
             names_wait: (0, 1),
             next_check: begun,
             mm: figures.map(|figures| figures.mm),

@@ -134,11 +134,13 @@ impl<W: World> Session<'_, W> {
 
     /// Files are mapped by descriptor; their names are only in the kernel's map.
     pub(super) fn learn_names(&mut self) {
-        for process in self.processes.values_mut() {
+        let processes = self.processes.values_mut();
+        for process in processes.filter(|process| process.names_wanted) {
             let Some(tracked) = self.spaces.get_mut(&process.space) else {
                 continue;
             };
             if tracked.wants_reading() || !tracked.space().has_unnamed_files() {
+                process.names_wanted = tracked.wants_reading();
                 process.names_wait = (0, 1);
                 continue;
             }
