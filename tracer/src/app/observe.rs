@@ -5,8 +5,8 @@ use std::{fs::File, io};
 use anyhow::anyhow;
 
 use super::{
-    Failure, check_capabilities, exit_of, failed, output::Destination, record_file::RecordFile,
-    refuse_empty, screen::Screen, show, style,
+    Failure, check_capabilities, exit_of, failed, record_file::RecordFile, refuse_empty,
+    screen::Screen, show, style,
 };
 use crate::{
     cli::intent::{Capture, Record, Recording, Run, Subject, Trace, Verbosity},
@@ -25,12 +25,12 @@ use crate::{
 pub fn trace(trace: &Trace) -> Result<(), Failure> {
     check_capabilities()?;
     // Before anything runs: what cannot be written would be found out too late.
-    let destination = Destination::open(&trace.view.output).map_err(failed)?;
+    let destinations = show::Destinations::open(&trace.view).map_err(failed)?;
     let sink = trace.recording.as_ref().map(Sink::open).transpose()?;
     let style = style(trace.view.color, &io::stdout());
     let mut screen = Screen::live(&trace.run.subject, &trace.view, style);
-    let mut seen = observe(&trace.run, destination.is_elsewhere(), sink, &mut screen)?;
-    show::write(&seen.report, &trace.view, destination)?;
+    let mut seen = observe(&trace.run, destinations.are_elsewhere(), sink, &mut screen)?;
+    show::write(&seen.report, &trace.view, destinations)?;
     screen.detaching();
     drop(seen.live);
     screen.clear();

@@ -8,9 +8,7 @@ use std::{
 
 use anyhow::{Result, anyhow, bail};
 
-use super::{
-    Failure, exit_of, failed, output::Destination, refuse_empty, screen::Screen, show, style,
-};
+use super::{Failure, exit_of, failed, refuse_empty, screen::Screen, show, style};
 use crate::{
     cli::{
         Exit,
@@ -33,7 +31,7 @@ pub fn report(wanted: &Report) -> Result<(), Failure> {
     };
     let mut replay = Replay::open(source)
         .map_err(|error| unreadable(anyhow::Error::new(error).context(name.clone())))?;
-    let destination = Destination::open(&wanted.view.output).map_err(failed)?;
+    let destinations = show::Destinations::open(&wanted.view).map_err(failed)?;
     let mut screen = Screen::replay(&wanted.view, style(wanted.view.color, &io::stdout()));
     let outcome = session::run(&mut replay, &mut screen);
     let damage = match replay.ending() {
@@ -42,7 +40,7 @@ pub fn report(wanted: &Report) -> Result<(), Failure> {
     };
     let written = outcome.map_err(exit_of).and_then(|report| {
         refuse_empty(&report)?;
-        show::write(&report, &wanted.view, destination)
+        show::write(&report, &wanted.view, destinations)
     });
     match damage {
         None => written,

@@ -7,11 +7,12 @@ mod names;
 
 use super::{
     allocators::{self, Allocator, glibc, musl},
+    demangled,
     evidence::{CallSite, Evidence, Frame, Module},
     module_name,
 };
 
-pub use names::is_loader;
+pub use names::{is_loader, plain};
 
 /// The code behind a call; numbers are places in [`CallSite::frames`].
 #[derive(Clone, Copy)]
@@ -192,11 +193,43 @@ fn told_by(module: Option<&Module>) -> impl Iterator<Item = &'static Allocator> 
         .filter(move |allocator| module.is_some_and(|module| allocator.is_told_by(module)))
 }
 
+/// The frame that asked an allocator for memory or gave it back, seen from the allocator's frame
+/// on: the innermost one that is neither the allocator's, nor a wrapper of it.
+pub fn asker(frames: &[Frame], decided: usize) -> Option<usize> {
+    let module = &frames.get(decided)?.module;
+    let named = |frame: &Frame| {
+        frame
+            .function
+            .as_deref()
+            .map(names::plain)
+            .map(str::to_owned)
+    };
+    let is_own = |frame: &Frame| {
+        let function = named(frame);
+        let function = function.as_deref();
+        function.is_some_and(|function| {
+            names::is_malloc_family(function)
+                || names::is_wrapper(function)
+                || names::passes_on(function)
+                || allocators::by_function(function, None).is_some()
+        }) || allocators::by_library(module_name(&frame.module)).is_some()
+    };
+    let decides = &frames[decided];
+    if !is_own(decides) && allocators::by_library(module_name(module)).is_none() {
+        return Some(decided);
+    }
+    let behind = frames.iter().enumerate().skip(decided);
+    behind
+        .skip_while(|(_, frame)| is_own(frame))
+        .map(|(index, _)| index)
+        .next()
+}
+
 /// The frame in words: `grow in libexample.so`, `libexample.so+0x1234`.
 pub fn in_words(frame: &Frame) -> String {
     let module = module_name(&frame.module);
     match &frame.function {
-        Some(function) => format!("{function} in {module}"),
+        Some(function) => format!("{} in {module}", demangled(function)),
         None => format!("{module}+{:#x}", frame.offset),
     }
 }

@@ -1,5 +1,7 @@
 //! What attribution works from. Plain data, gathered elsewhere.
 
+use std::sync::Arc;
+
 use crate::{
     space::{Space, piece::FileId},
     units::{Addr, Bytes, Nanos, Span},
@@ -53,7 +55,7 @@ pub struct CallSite {
     /// C library's `mmap`, `sbrk`, …, or that function itself, and more that looks like return
     /// addresses on top of the stack: only addresses that follow a call instruction, where the
     /// file could be read.
-    pub frames: Vec<Frame>,
+    pub frames: Arc<[Frame]>,
     /// Where the stack ends; `None` if it was not unwound.
     pub end: Option<StackEnd>,
 }

@@ -1,8 +1,13 @@
 //! What attribution says: plain, serialisable, ready for any view.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
-use super::{Owner, evidence::PageMethod};
+use super::{
+    Owner,
+    evidence::{Frame, PageMethod, StackEnd},
+};
 use crate::{
     event::Syscall,
     units::{Bytes, Span},
@@ -25,9 +30,68 @@ pub struct Explanation {
     pub settings: Vec<InForce>,
     /// The answer in one sentence.
     pub verdict: Verdict,
+    /// What each distinct caller mapped, still has and gave back, the weightiest first.
+    #[serde(skip)]
+    pub paths: Vec<CallPath>,
+    /// Of how many calls the caller's stack is known.
+    pub stacks: StackCoverage,
     /// Who owns each piece of the address space, in order of address.
     #[serde(skip)]
     pub owners: Vec<(Span, Owner)>,
+}
+
+/// What the calls of one call path did since the attach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallPath {
+    /// Whose memory it is about, by the frame that decides.
+    pub owner: Owner,
+    /// Which part of an allocator made the calls, where its functions tell.
+    pub part: Option<&'static str>,
+    /// Its frames, innermost first; none if no stack is known.
+    pub frames: Arc<[Frame]>,
+    /// Where the stack ends; `None` if it was not unwound.
+    pub end: Option<StackEnd>,
+    /// The frame that decides whose memory it is.
+    pub decided: Option<usize>,
+    /// The frame that asked the allocator, or made the call itself.
+    pub asked: Option<usize>,
+    /// Calls that mapped.
+    pub calls: u64,
+    /// Bytes they mapped.
+    pub mapped: Bytes,
+    /// What of them was unmapped again, by whatever call.
+    pub unmapped: Bytes,
+    /// What of them is still mapped.
+    pub still_mapped: Bytes,
+    /// What of that was given back: the address space is kept.
+    pub retained: Bytes,
+    /// Calls that unmapped or gave back.
+    pub releases: u64,
+    /// Bytes they unmapped, whoever had mapped them.
+    pub released: Bytes,
+    /// Bytes they gave back by advice, counted each time.
+    pub purged: Bytes,
+}
+
+impl CallPath {
+    /// Bytes that its calls moved in any way.
+    #[must_use]
+    pub fn weight(&self) -> Bytes {
+        self.mapped + self.released + self.purged
+    }
+}
+
+/// Of how many calls that mapped or gave back the caller's stack is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StackCoverage {
+    /// Such calls.
+    pub calls: u64,
+    /// Those whose stack was unwound.
+    pub unwound: u64,
+    /// Those of them whose stack is known down to the thread's first function.
+    pub complete: u64,
+    /// Distinct stacks.
+    pub distinct: u64,
 }
 
 /// An amount of VmSize with one owner and one state.

@@ -7,6 +7,7 @@
 pub mod allocators;
 mod caller;
 mod case;
+mod demangle;
 pub mod evidence;
 pub mod explanation;
 mod findings;
@@ -15,6 +16,8 @@ mod in_force;
 mod landmarks;
 mod ledger;
 mod owner;
+mod parts;
+mod paths;
 mod residency;
 mod tally;
 #[cfg(test)]
@@ -24,6 +27,7 @@ mod tests;
 mod text;
 mod verdict;
 
+pub use demangle::demangled;
 use serde::{Serialize, Serializer};
 
 use evidence::Evidence;
@@ -35,7 +39,10 @@ pub use findings::RETURNED;
 pub fn explain(evidence: &Evidence<'_>) -> Explanation {
     let case = case::Case::open(evidence);
     let findings = findings::all(&case);
+    let (paths, stacks) = paths::rows(&case);
     Explanation {
+        paths,
+        stacks,
         ledger: ledger::rows(&case),
         residency: residency::of(&case),
         allocators: case.roster.found(&case.uses()),

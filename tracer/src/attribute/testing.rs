@@ -355,7 +355,7 @@ impl World {
             .sites()
             .iter()
             .map(|(_, addresses)| CallSite {
-                frames: addresses.iter().map(frame).collect(),
+                frames: addresses.iter().map(frame).collect::<Vec<_>>().into(),
                 end: None,
             })
             .collect()

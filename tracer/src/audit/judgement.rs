@@ -281,7 +281,7 @@ fn main_owner(explanation: &Explanation) -> Owner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribute::explanation::{Residency, Verdict, VerdictCode};
+    use crate::attribute::explanation::{Residency, StackCoverage, Verdict, VerdictCode};
 
     const MIB: u64 = 1 << 20;
 
@@ -312,6 +312,8 @@ mod tests {
                 summary: String::new(),
                 confidence: Confidence::High,
             },
+            paths: Vec::new(),
+            stacks: StackCoverage::default(),
             owners: Vec::new(),
         }
     }

@@ -210,8 +210,52 @@ pub struct ViewArgs {
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
 
+    /// Show the call paths that mapped, kept and gave back most
+    #[arg(long)]
+    pub stacks: bool,
+
+    #[command(flatten)]
+    pub profile: ProfileArgs,
+
     #[command(flatten)]
     pub say: SayArgs,
+}
+
+/// Call paths as files for other programs.
+#[derive(Debug, clap::Args)]
+pub struct ProfileArgs {
+    /// Write the call paths as folded stacks to this file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub folded: Option<PathBuf>,
+
+    /// Write them as a flame graph (SVG) to this file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub flamegraph: Option<PathBuf>,
+
+    /// Write them as a profile for `go tool pprof` to this file
+    ///
+    /// With all five measures: mapped, retained, released, purged, still_mapped.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub pprof: Option<PathBuf>,
+
+    /// What folded stacks and the flame graph count
+    #[arg(long, value_name = "WHAT", default_value = "mapped")]
+    pub measure: Measure,
+}
+
+/// What of a call path is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Measure {
+    /// Bytes that its calls mapped
+    Mapped,
+    /// What of them is still mapped
+    StillMapped,
+    /// What of that was given back, the address space kept
+    Retained,
+    /// Bytes that its calls unmapped
+    Released,
+    /// Bytes that its calls gave back by advice
+    Purged,
 }
 
 /// What to say besides.

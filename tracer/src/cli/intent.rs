@@ -9,7 +9,7 @@ use super::{
     generate::Paper,
 };
 pub use super::{
-    args::{Capture, Color, Format},
+    args::{Capture, Color, Format, Measure},
     audit::{Audit, Sort},
 };
 use crate::units::{Bytes, Pid};
@@ -105,6 +105,23 @@ pub struct View {
     pub verbosity: Verbosity,
     /// When to use colours.
     pub color: Color,
+    /// Whether to show call paths.
+    pub stacks: bool,
+    /// Where call paths go as files of other programs.
+    pub profiles: Profiles,
+}
+
+/// Files for other programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profiles {
+    /// Folded stacks.
+    pub folded: Option<PathBuf>,
+    /// A flame graph.
+    pub flamegraph: Option<PathBuf>,
+    /// For `go tool pprof`.
+    pub pprof: Option<PathBuf>,
+    /// What the first two count.
+    pub measure: Measure,
 }
 
 /// What is copied of callers' stacks.
@@ -267,6 +284,13 @@ impl From<ViewArgs> for View {
             output: output(args.output),
             verbosity: verbosity(&args.say),
             color: args.say.color,
+            stacks: args.stacks,
+            profiles: Profiles {
+                folded: args.profile.folded,
+                flamegraph: args.profile.flamegraph,
+                pprof: args.profile.pprof,
+                measure: args.profile.measure,
+            },
         }
     }
 }

@@ -43,6 +43,13 @@ fn a_process_is_enough() {
                 output: Output::Standard,
                 verbosity: Verbosity::Normal,
                 color: Color::Auto,
+                stacks: false,
+                profiles: Profiles {
+                    folded: None,
+                    flamegraph: None,
+                    pprof: None,
+                    measure: Measure::Mapped,
+                },
             },
             recording: None,
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::stacks::{Stack, Stacks};
+use super::stacks::Stacks;
 use crate::{
     attribute::evidence::{CallSite, FoundBy, Frame, Module},
     space::{
@@ -93,58 +93,23 @@ pub fn gather(
             by: FoundBy::Scan,
         })
     };
-    let files = files_by_path(space);
     let sites = space.sites().iter().map(|(path, addresses)| {
-        stacks.get(path).map_or_else(
+        stacks.known_frames(pid, path).map_or_else(
             || CallSite {
-                frames: addresses.iter().filter_map(frame).collect(),
+                frames: addresses
+                    .iter()
+                    .filter_map(frame)
+                    .collect::<Vec<_>>()
+                    .into(),
                 end: None,
             },
-            |stack| CallSite {
-                frames: frames(stacks, stack, pid, &files),
-                end: Some(stack.end),
+            |(frames, end)| CallSite {
+                frames,
+                end: Some(end),
             },
         )
     });
     (sites.collect(), modules)
-}
-
-/// In which file of an address space a path is.
-fn files_by_path(space: &Space) -> HashMap<&str, FileId> {
-    let files = space.names().files();
-    files
-        .filter_map(|(id, file)| Some((file.name.as_deref()?, id)))
-        .collect()
-}
-
-/// The frames of a stack, those of inlined functions too.
-fn frames(stacks: &Stacks, stack: &Stack, pid: Pid, files: &HashMap<&str, FileId>) -> Vec<Frame> {
-    let mut frames = Vec::with_capacity(stack.frames.len());
-    for place in &stack.frames {
-        let file = place.file.and_then(|file| stacks.file(file));
-        let path = file.map_or("", |file| file.path.as_str());
-        let frame = Frame {
-            file: files.get(path).copied().unwrap_or(FileId(u32::MAX)),
-            offset: place.at,
-            module: path.to_owned(),
-            function: stacks.made_name(pid, place).map(str::to_owned),
-            line: None,
-            inlined: false,
-            by: place.by,
-        };
-        let functions = stacks.functions(place);
-        if functions.is_empty() {
-            frames.push(frame);
-            continue;
-        }
-        frames.extend(functions.iter().map(|symbol| Frame {
-            function: Some(symbol.function.clone()),
-            line: symbol.line.clone(),
-            inlined: symbol.inlined,
-            ..frame.clone()
-        }));
-    }
-    frames
 }
 
 impl ElfCache {

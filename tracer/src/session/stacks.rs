@@ -7,8 +7,9 @@ use std::{
 };
 
 use crate::{
-    attribute::evidence::{FoundBy, StackEnd},
+    attribute::evidence::{FoundBy, Frame, StackEnd},
     event::{StackKey, StackSlice},
+    space::piece::FileId,
     units::{Addr, Pid, StackId},
     world::{CodeFile, FramePlace, Symbol, Unwound, World},
 };
@@ -20,26 +21,26 @@ const MOST_KEYS: usize = 1 << 17;
 
 /// A file, by its place in [`Stacks`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CodeFileId(u32);
+struct CodeFileId(u32);
 
 /// A frame of a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
+struct Place {
     /// `None` for code in no file.
-    pub file: Option<CodeFileId>,
+    file: Option<CodeFileId>,
     /// An offset in the file, else an address.
-    pub at: u64,
+    at: u64,
     /// How it was found.
-    pub by: FoundBy,
+    by: FoundBy,
 }
 
 /// A distinct stack.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub struct Stack {
+struct Stack {
     /// Innermost first.
-    pub frames: Box<[Place]>,
+    frames: Box<[Place]>,
     /// Where it ends.
-    pub end: StackEnd,
+    end: StackEnd,
     /// Whose, if some of its code is in no file: addresses mean something in one process only.
     pid: Option<Pid>,
 }
@@ -54,6 +55,8 @@ pub struct Stacks {
     keys: HashMap<(Pid, StackKey), StackId>,
     symbols: HashMap<CodeFileId, FileSymbols>,
     made: HashMap<(Pid, u64), String>,
+    /// Frames in words, of stacks that mean the same in every process.
+    told: HashMap<StackId, Arc<[Frame]>>,
     /// Stacks beyond those that are kept.
     unkept: u64,
 }
@@ -85,13 +88,13 @@ impl Stacks {
     }
 
     /// A stack by its id.
-    pub fn get(&self, id: StackId) -> Option<&Stack> {
+    fn get(&self, id: StackId) -> Option<&Stack> {
         let index = usize::try_from(id.0).ok()?.checked_sub(1)?;
         self.stacks.get(index).map(|stack| &**stack)
     }
 
     /// A file of a frame.
-    pub fn file(&self, id: CodeFileId) -> Option<&CodeFile> {
+    fn file(&self, id: CodeFileId) -> Option<&CodeFile> {
         self.files.get(usize::try_from(id.0).ok()?)
     }
 
@@ -187,15 +190,53 @@ impl Stacks {
         }
     }
 
+    /// The frames of a stack of a process, those of inlined functions too, and where it ends.
+    pub fn known_frames(&mut self, pid: Pid, id: StackId) -> Option<(Arc<[Frame]>, StackEnd)> {
+        let end = self.get(id)?.end;
+        if let Some(told) = self.told.get(&id) {
+            return Some((Arc::clone(told), end));
+        }
+        let stack = self.get(id)?;
+        let frames: Arc<[Frame]> = self.frames(stack, pid).into();
+        if stack.pid.is_none() {
+            self.told.insert(id, Arc::clone(&frames));
+        }
+        Some((frames, end))
+    }
+
+    fn frames(&self, stack: &Stack, pid: Pid) -> Vec<Frame> {
+        let mut frames = Vec::with_capacity(stack.frames.len());
+        for place in &stack.frames {
+            let file = place.file.and_then(|file| self.file(file));
+            let frame = Frame {
+                // The path tells which it is in an address space.
+                file: FileId(u32::MAX),
+                offset: place.at,
+                module: file.map_or_else(String::new, |file| file.path.clone()),
+                function: self.made.get(&(pid, place.at)).cloned(),
+                line: None,
+                inlined: false,
+                by: place.by,
+            };
+            let functions = self.functions(place);
+            if functions.is_empty() {
+                frames.push(frame);
+                continue;
+            }
+            frames.extend(functions.iter().map(|symbol| Frame {
+                function: Some(symbol.function.clone()),
+                line: symbol.line.clone(),
+                inlined: symbol.inlined,
+                ..frame.clone()
+            }));
+        }
+        frames
+    }
+
     /// The functions at a place, the innermost first.
-    pub fn functions(&self, place: &Place) -> &[Symbol] {
+    fn functions(&self, place: &Place) -> &[Symbol] {
         let known = place.file.and_then(|file| self.symbols.get(&file));
         let found = known.and_then(|known| known.found.get(&place.at));
         found.map_or(&[], Vec::as_slice)
-    }
-
-    /// The name that a process gives to code which is in no file.
-    pub fn made_name(&self, pid: Pid, place: &Place) -> Option<&str> {
-        self.made.get(&(pid, place.at)).map(String::as_str)
     }
 }

@@ -2,7 +2,11 @@
 //!
 //! Version 1: fields may be added, those there are keep their names, units and meaning.
 
+mod paths;
+
 use std::io;
+
+use paths::Path;
 
 use serde::Serialize;
 
@@ -10,7 +14,10 @@ use super::perms;
 use crate::{
     attribute::{
         Owner,
-        explanation::{AllocatorFound, Finding, GrowthRow, InForce, LedgerRow, Residency, Verdict},
+        explanation::{
+            AllocatorFound, Finding, GrowthRow, InForce, LedgerRow, Residency, StackCoverage,
+            Verdict,
+        },
     },
     event::Syscall,
     report::{
@@ -118,6 +125,8 @@ struct Process<'a> {
     allocators: &'a [AllocatorFound],
     unobserved: &'a [Gap],
     timeline: Vec<Moment>,
+    stacks: StackCoverage,
+    call_paths: Vec<Path<'a>>,
     mappings: Vec<Line<'a>>,
     notes: Vec<&'a str>,
 }
@@ -207,6 +216,8 @@ impl<'a> Process<'a> {
                 .iter()
                 .map(|point| Moment::new(point, begin))
                 .collect(),
+            stacks: explanation.stacks,
+            call_paths: explanation.paths.iter().map(Path::new).collect(),
             mappings: process.mappings.iter().map(Line::new).collect(),
             notes: notes.map(String::as_str).collect(),
         }

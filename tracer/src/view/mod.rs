@@ -11,6 +11,7 @@ pub mod flags;
 pub mod json;
 mod number;
 mod page;
+pub mod profile;
 pub mod status;
 mod style;
 mod table;

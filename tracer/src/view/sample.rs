@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use crate::{
     attribute::{
         Owner,
-        evidence::{PageMethod, Trend},
+        evidence::{FoundBy, Frame, PageMethod, StackEnd, Trend},
         explanation::{
-            AllocatorFound, Confidence, Explanation, Finding, GrowthRow, InForce, LedgerRow,
-            PageRow, Residency, Said, State, Verdict, VerdictCode,
+            AllocatorFound, CallPath, Confidence, Explanation, Finding, GrowthRow, InForce,
+            LedgerRow, PageRow, Residency, Said, StackCoverage, State, Verdict, VerdictCode,
         },
     },
     event::Syscall,
@@ -16,7 +16,7 @@ use crate::{
         CallCount, Ending, EventCounts, Mapping, ProcessReport, Reconciliation, Report, Target,
         TimelinePoint,
     },
-    space::piece::Prot,
+    space::piece::{FileId, Prot},
     units::{Addr, Bytes, Nanos, Pid, Span},
 };
 
@@ -69,6 +69,8 @@ pub fn two_processes() -> Report {
             summary: "It ended before its address space could be read.".into(),
             confidence: Confidence::Low,
         },
+        paths: vec![],
+        stacks: StackCoverage::default(),
         owners: vec![],
     };
     Report {
@@ -268,6 +270,67 @@ fn explanation() -> Explanation {
                 .into(),
             confidence: Confidence::High,
         },
+        paths: paths(),
+        stacks: StackCoverage {
+            calls: 18,
+            unwound: 18,
+            complete: 18,
+            distinct: 2,
+        },
         owners: vec![],
     }
+}
+
+fn paths() -> Vec<CallPath> {
+    let frame = |function: &str, module: &str, line: Option<u32>, inlined: bool| Frame {
+        file: FileId(0),
+        offset: 0x1234,
+        module: module.to_owned(),
+        function: (!function.is_empty()).then(|| function.to_owned()),
+        line: line.map(|line| ("/src/seed.c".to_owned(), line)),
+        inlined,
+        by: FoundBy::Tables,
+    };
+    let libc = "/usr/lib/x86_64-linux-gnu/libc.so.6";
+    let jemalloc = "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2";
+    let path = |inner: &str, outer: Frame| CallPath {
+        owner: JEMALLOC,
+        part: Some("growth of an arena"),
+        frames: [
+            frame(inner, libc, None, false),
+            frame("", jemalloc, None, false),
+            outer,
+            frame("main", "/home/user/seed", Some(68), false),
+        ]
+        .into(),
+        end: Some(StackEnd::Root),
+        decided: Some(1),
+        asked: Some(2),
+        calls: 0,
+        mapped: Bytes(0),
+        unmapped: Bytes(0),
+        still_mapped: Bytes(0),
+        retained: Bytes(0),
+        releases: 0,
+        released: Bytes(0),
+        purged: Bytes(0),
+    };
+    vec![
+        CallPath {
+            calls: 9,
+            mapped: mib(1552),
+            still_mapped: mib(1552),
+            retained: mib(1024),
+            ..path("mmap64", frame("fill", "/home/user/seed", Some(60), true))
+        },
+        CallPath {
+            part: Some("a purge"),
+            releases: 8,
+            purged: mib(1024),
+            ..path(
+                "madvise",
+                frame("_ZN4pool4dropEv", "/home/user/seed", Some(71), false),
+            )
+        },
+    ]
 }

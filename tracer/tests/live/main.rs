@@ -27,6 +27,7 @@ mod scenarios;
 mod seed;
 mod settings;
 mod short;
+mod stacks;
 mod stress;
 mod two_allocators;
 mod witness;

@@ -90,7 +90,7 @@ fn variables(evidence: &Evidence<'_>) -> Vec<String> {
         });
         names.extend(by_string.chain(by_symbol));
     }
-    let mut functions = evidence.sites.iter().flat_map(|site| &site.frames);
+    let mut functions = evidence.sites.iter().flat_map(|site| &*site.frames);
     let is_prefixed =
         |name: &Option<String>| name.as_ref().is_some_and(|name| name.starts_with("_rjem_"));
     if functions.any(|frame| is_prefixed(&frame.function)) {

@@ -122,6 +122,30 @@ pub fn is_malloc_family(function: &str) -> bool {
     .contains(&function)
 }
 
+/// Whether a function only passes requests for memory on: of C++'s and Rust's libraries.
+pub fn passes_on(function: &str) -> bool {
+    const BEGINNINGS: &[&str] = &[
+        "_Zn",
+        "_Zd",
+        "operator new",
+        "operator delete",
+        "__rust_alloc",
+        "__rust_dealloc",
+        "__rust_realloc",
+        "__rustc",
+        "__rdl_",
+        "__rg_",
+        "_ZN5alloc5alloc",
+        "_ZN63_$LT$alloc..alloc..Global",
+        "_ZN5alloc7raw_vec",
+        "_ZNSt",
+        "_ZN9__gnu_cxx",
+    ];
+    BEGINNINGS
+        .iter()
+        .any(|beginning| function.starts_with(beginning))
+}
+
 /// Whether a file is the dynamic loader (musl's is its C library too).
 pub fn is_loader(name: &str) -> bool {
     name.starts_with("ld-linux")

@@ -45,7 +45,7 @@ fn answer_for(judge: &Judge<'_>, frames: &[At], end: Option<StackEnd>) -> String
         by: FoundBy::Tables,
     });
     let site = CallSite {
-        frames: frames.collect(),
+        frames: frames.collect::<Vec<_>>().into(),
         end,
     };
     match judge.caller(&site) {

@@ -8,6 +8,7 @@ mod findings;
 mod ledger;
 mod process;
 mod residency;
+mod stacks;
 mod trust;
 
 pub(super) use findings::allocators;
@@ -33,6 +34,12 @@ pub enum Detail {
 /// The summary of a run.
 #[must_use]
 pub fn render(report: &Report, style: Style, detail: Detail) -> String {
+    render_with(report, style, detail, false)
+}
+
+/// The same, with the call paths that weigh most if `stacks` is set.
+#[must_use]
+pub fn render_with(report: &Report, style: Style, detail: Detail, stacks: bool) -> String {
     let mut page = Page::new(style);
     if report.processes.len() != 1 {
         overview(&mut page, report);
@@ -42,7 +49,7 @@ pub fn render(report: &Report, style: Style, detail: Detail) -> String {
             page.blank();
             page.line(Paint::Faint, &"─".repeat(page.width()));
         }
-        process::show(&mut page, process, detail);
+        process::show(&mut page, process, detail, stacks);
     }
     if !report.notes.is_empty() {
         page.heading("Of the whole run");

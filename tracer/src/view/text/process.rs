@@ -9,7 +9,7 @@ use super::{
         table::Table,
         timeline,
     },
-    Detail, detail, findings, ledger, residency, trust,
+    Detail, detail, findings, ledger, residency, stacks, trust,
 };
 use crate::{
     attribute::{
@@ -24,7 +24,7 @@ use crate::{
 const COMMAND_LIMIT: usize = 250;
 
 /// All of one process.
-pub fn show(page: &mut Page, process: &ProcessReport, detail: Detail) {
+pub fn show(page: &mut Page, process: &ProcessReport, detail: Detail, with_stacks: bool) {
     verdict(page, &process.explanation.verdict);
     page.blank();
     target(page, process);
@@ -34,6 +34,9 @@ pub fn show(page: &mut Page, process: &ProcessReport, detail: Detail) {
     residency::show(page, &process.explanation.residency, detail);
     ledger::growth(page, &process.explanation.growth);
     findings::findings(page, &process.explanation);
+    if with_stacks {
+        stacks::paths(page, &process.explanation);
+    }
     timeline::charts(page, &process.timeline);
     findings::allocators(page, &process.explanation.allocators);
     trust::show(page, process);

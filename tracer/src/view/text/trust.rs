@@ -43,6 +43,16 @@ pub fn show(page: &mut Page, process: &ProcessReport) {
         }
         page.paragraph("  ", &text);
     }
+    let coverage = process.explanation.stacks;
+    if coverage.unwound < coverage.calls {
+        let text = format!(
+            "The callers' stacks of {} of {} that mapped or gave back are not known: their owners \
+             rest on weaker evidence.",
+            grouped(coverage.calls - coverage.unwound),
+            count(coverage.calls, "call", "calls"),
+        );
+        page.paragraph("  ", &text);
+    }
     for gap in &process.unobserved {
         let text = format!(
             "Not observed from {} to {} after the beginning: events were lost, and the map was \
