@@ -8,6 +8,7 @@ pub mod attribute;
 pub mod audit;
 pub mod auditor;
 pub mod cli;
+pub mod cost;
 pub mod diagnosis;
 pub mod event;
 pub mod host;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     attribute::{Owner, evidence::Trend, explanation::Explanation},
+    cost::OwnCost,
     event::Syscall,
     space::piece::Prot,
     units::{Bytes, Nanos, Pid, Span},
@@ -19,8 +20,25 @@ use crate::{
 pub struct Report {
     /// In the order in which they came under observation.
     pub processes: Vec<ProcessReport>,
+    /// What observing cost; `None` if that is not known.
+    pub own_cost: Option<OwnCost>,
+    /// How much was left unobserved to keep to the bounds that were set; `None` without any.
+    pub sampling: Option<Sampling>,
     /// What holds for the whole run, and could not be observed.
     pub notes: Vec<String>,
+}
+
+/// What a run left unobserved to keep to its bounds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Sampling {
+    /// Events per second that were allowed, if bounded.
+    pub max_events_per_second: Option<u64>,
+    /// Per cent of a processor that were allowed, if bounded.
+    pub max_cpu_percent: Option<u32>,
+    /// How often observation was interrupted.
+    pub pauses: u64,
+    /// How long in all, nanoseconds.
+    pub paused_ns: u64,
 }
 
 /// One process.

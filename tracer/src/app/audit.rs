@@ -29,7 +29,6 @@ use crate::{
     },
     host::privilege,
     probe::CaptureWish,
-    units::Bytes,
     view::{self, Style, audit::Layout},
 };
 
@@ -39,7 +38,7 @@ pub fn audit(wanted: &Audit) -> Result<(), Failure> {
     let destination = Destination::open(&wanted.output).map_err(failed)?;
     let mut clock = Clock::start().map_err(failed)?;
     let mut auditor = Auditor::open(options(wanted)).map_err(exit_of)?;
-    confine(&mut auditor, destination.is_elsewhere());
+    confine(&mut auditor, wanted, destination.is_elsewhere());
     if let Some(pid) = wanted.explain
         && !auditor.knows(pid)
     {
@@ -86,9 +85,12 @@ fn watch(auditor: &mut Auditor, clock: &mut Clock, until: Option<Instant>) -> bo
     }
 }
 
-/// What was attached is; from here on little is needed.
-fn confine(auditor: &mut Auditor, elsewhere: bool) {
-    let given_up = privilege::confine(elsewhere, || auditor.counts_work());
+/// What was attached is; from here on little is needed, unless processes may be traced later.
+fn confine(auditor: &mut Auditor, wanted: &Audit, elsewhere: bool) {
+    let given_up = match wanted.picks {
+        0 => privilege::confine(elsewhere, || auditor.counts_work()),
+        _ => privilege::confine_for_now(elsewhere, || auditor.counts_work()),
+    };
     if let Err(error) = given_up {
         auditor.note(format!(
             "tracer kept rights that it did not need any more: {error:#}"
@@ -117,8 +119,8 @@ fn options(wanted: &Audit) -> Options {
                 Sort::Vmas => rank::Sort::Vmas,
             },
             top: wanted.top,
-            picks: 0,
-            pick_growth: Bytes(u64::MAX),
+            picks: wanted.picks,
+            pick_growth: wanted.pick_growth,
         },
         capture: Some(match wanted.capture {
             Capture::Auto => CaptureWish::Best,
@@ -127,6 +129,7 @@ fn options(wanted: &Audit) -> Options {
         }),
         room: wanted.max_processes,
         max_cpu: Some(wanted.max_cpu),
+        max_events_per_second: wanted.max_events_per_second,
     }
 }
 

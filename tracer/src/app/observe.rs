@@ -16,7 +16,7 @@ use crate::{
     report::Report,
     session,
     world::{
-        self,
+        self, Limits,
         live::{Live, Wishes},
     },
 };
@@ -162,6 +162,10 @@ fn wishes(run: &Run, elsewhere: bool) -> Wishes {
             Capture::Auto => CaptureWish::Best,
             Capture::Tracepoints => CaptureWish::Tracepoints,
             Capture::Trampolines => CaptureWish::Trampolines,
+        },
+        limits: Limits {
+            events_per_second: run.max_events_per_second,
+            cpu_percent: run.max_cpu,
         },
         elsewhere,
         stacks: StackWish {

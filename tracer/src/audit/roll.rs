@@ -267,6 +267,7 @@ impl Roll {
             totals: adding.totals(),
             coverage: self.coverage(),
             counting: self.turnover,
+            own_cost: None,
             notes: Vec::new(),
         };
         if mark {

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     attribute::explanation::{AllocatorFound, Confidence},
+    cost::OwnCost,
     units::{Bytes, Pid},
 };
 
@@ -27,6 +28,8 @@ pub struct Audit {
     pub coverage: Coverage,
     /// The kernel side's table of counts; `None` where calls are not counted.
     pub counting: Option<Turnover>,
+    /// What the audit has cost so far; `None` if that is not known.
+    pub own_cost: Option<OwnCost>,
     /// What could not be seen, in words.
     pub notes: Vec<String>,
 }

@@ -7,6 +7,7 @@
 
 mod files;
 mod snapshot;
+mod traced;
 
 use std::{
     io,
@@ -21,12 +22,14 @@ use crate::{
         roll::{self, Depth, Roll},
         row::Audit,
     },
-    host::{clock, crowd, kernel, privilege},
+    cost::OwnCost,
+    host::{clock, crowd, kernel, own, privilege},
     probe::{CaptureWish, Census, ProbeError},
-    units::{PageSize, Pid},
-    world::Outcome,
+    units::{Bytes, Nanos, PageSize, Pid},
+    world::{Limits, Outcome},
 };
 use files::Files;
+use traced::{Manner, Traced};
 
 /// Between two looks at all processes, at least.
 const LOOK: Duration = Duration::from_secs(1);
@@ -46,6 +49,9 @@ const MAPS_PER_SECOND: u64 = 500;
 /// after the start.
 const FIRST_ROUND: Duration = Duration::from_secs(2);
 
+/// The ring for traced processes, bytes.
+const RING: Bytes = Bytes(8 << 20);
+
 /// How to watch.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -57,11 +63,17 @@ pub struct Options {
     pub room: u32,
     /// The share of a processor that reading maps may take, per cent; `None`: no bound.
     pub max_cpu: Option<u32>,
+    /// Events of traced processes per second at most.
+    pub max_events_per_second: Option<u64>,
 }
 
 /// A host under watch.
 pub struct Auditor {
     roll: Roll,
+    begun: Nanos,
+    manner: Manner,
+    /// Those that are traced, once there were any.
+    traced: Option<Traced>,
     census: Option<Census>,
     files: Files,
     users: crowd::Users,
@@ -86,13 +98,26 @@ impl Auditor {
             capture,
             room,
             max_cpu,
+            max_events_per_second,
         } = options;
+        let manner = Manner {
+            capture: capture.unwrap_or_default(),
+            ring: RING,
+            limits: Limits {
+                events_per_second: max_events_per_second,
+                cpu_percent: max_cpu,
+            },
+        };
+        let begun = clock::now();
         let census = capture.map(|wish| Census::open(room, wish));
         let census = census.transpose().map_err(Outcome::NoProbes)?;
         let share = max_cpu.map(|percent| u64::from(percent) * 10_000_000);
         let credit = u64::try_from(FIRST_ROUND.as_nanos()).unwrap_or(0);
         let mut auditor = Self {
-            roll: Roll::new(wishes, clock::now()),
+            roll: Roll::new(wishes, begun),
+            begun,
+            manner,
+            traced: None,
             census,
             files: Files::default(),
             users: crowd::Users::read(),
@@ -145,7 +170,11 @@ impl Auditor {
             // What could be listed at the start can be again; if not, the roll stays as it is.
             let _ = self.look();
         }
+        if let Some(census) = &mut self.census {
+            census.turn();
+        }
         self.introduce();
+        self.pick();
         let more = self.read_maps();
         if more {
             return SHORT;
@@ -157,13 +186,66 @@ impl Auditor {
     pub fn audit(&mut self, mark: bool) -> Audit {
         let _ = self.look();
         self.introduce();
+        self.ask_traced();
         let mut audit = self.roll.audit(clock::now(), mark);
+        audit.own_cost = Some(self.own_cost());
         let coverage = &mut audit.coverage;
         (coverage.snapshots, coverage.snapshots_ns) = self.snapshots;
         coverage.files = self.files.read;
         coverage.max_map_count = self.max_map_count;
         audit.notes.clone_from(&self.notes);
         audit
+    }
+
+    /// What watching has cost so far.
+    pub fn own_cost(&mut self) -> OwnCost {
+        let probes = self.census.as_mut().and_then(Census::cost);
+        own::cost(self.begun, probes)
+    }
+
+    /// Begins to trace who is to be.
+    fn pick(&mut self) {
+        for pid in self.roll.picks() {
+            let manner = self.manner;
+            let traced = self.traced.get_or_insert_with(|| Traced::begin(manner));
+            traced.observe(pid);
+            self.roll.trace(pid, true);
+        }
+    }
+
+    /// Judges those that are traced by what their calls tell.
+    fn ask_traced(&mut self) {
+        let Some(traced) = &self.traced else {
+            return;
+        };
+        let pids = self.roll.traced();
+        let reports = match traced.reports(&pids) {
+            Ok(reports) => reports,
+            Err(why) => {
+                self.note(format!("processes could not be traced: {why}"));
+                pids.iter().for_each(|pid| self.roll.trace(*pid, false));
+                return;
+            }
+        };
+        for (pid, report) in reports {
+            let Some(report) = report else {
+                self.roll.trace(pid, false);
+                continue;
+            };
+            if !report.unobserved.is_empty() {
+                self.note(
+                    "traced processes were not observed all the time, to keep to the bounds or \
+                     because events were lost"
+                        .to_owned(),
+                );
+            }
+            let rollup = crowd::rollup(pid).ok();
+            let vmas = report.mappings.len() as u64;
+            let rss = rollup.map(|rollup| rollup.rss);
+            let judgement = Judgement::of_events(report.explanation, rollup);
+            self.roll
+                .judge(clock::now(), pid, Depth::Residency, vmas, rss, judgement);
+        }
     }
 
     /// Looks at all processes, and reads their counts.

@@ -189,6 +189,25 @@ pub struct RunArgs {
         conflicts_with = "no_stacks"
     )]
     pub stack_threshold: u32,
+
+    #[command(flatten)]
+    pub bounds: BoundArgs,
+
+    /// Use at most this share of one processor, per cent; beyond, stop observing for a while
+    ///
+    /// As --max-events-per-second. What loading the probes took does not count.
+    #[arg(long, value_name = "PERCENT", value_parser = values::percent)]
+    pub max_cpu: Option<u32>,
+}
+
+/// What observing may cost.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct BoundArgs {
+    /// Handle at most this many events per second; beyond, stop observing for a while
+    ///
+    /// What happened meanwhile is not known: maps are read anew, and the report says when.
+    #[arg(long, value_name = "N", value_parser = values::rate)]
+    pub max_events_per_second: Option<u64>,
 }
 
 /// How to show a report.

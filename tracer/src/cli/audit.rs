@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 use clap::{ValueEnum, ValueHint};
 
 use super::{
-    args::{Capture, Color, Format},
+    args::{BoundArgs, Capture, Color, Format},
     intent::{Output, output},
     values,
 };
@@ -57,11 +57,26 @@ pub struct AuditArgs {
     #[arg(short = 'z', long, value_name = "SIZE", default_value = "16M", value_parser = values::size)]
     pub min_size: u64,
 
-    /// Read maps at no more than this share of one processor, per cent
+    /// Use at most about this share of one processor, per cent
     ///
-    /// A first round at the start takes up to two seconds of a processor beyond it.
+    /// Maps are read more slowly, and processes are not traced all the time, to keep to it. A
+    /// first round of maps at the start takes up to two seconds of a processor beyond it.
     #[arg(long, value_name = "PERCENT", default_value = "2", value_parser = values::percent)]
     pub max_cpu: u32,
+
+    /// Trace up to this many processes call by call: those that a filter asks for, and those that
+    /// grow by --pick-growth
+    ///
+    /// What is traced is judged by its calls rather than by a snapshot. 0: none.
+    #[arg(long, value_name = "N", default_value = "4", value_parser = values::picks)]
+    pub picks: u32,
+
+    /// Trace a process call by call once its VmSize has grown by this much
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = values::size)]
+    pub pick_growth: u64,
+
+    #[command(flatten)]
+    pub bounds: BoundArgs,
 
     /// How many processes can be counted at once; of more, those that called least recently are
     /// let go of, and that is reported
@@ -133,6 +148,12 @@ pub struct Audit {
     pub min_size: Bytes,
     /// Per cent of one processor that reading maps may take.
     pub max_cpu: u32,
+    /// How many processes are traced at once.
+    pub picks: usize,
+    /// From what growth on.
+    pub pick_growth: Bytes,
+    /// Events of those per second at most.
+    pub max_events_per_second: Option<u64>,
     /// How many processes can be counted at once.
     pub max_processes: u32,
     /// How calls are captured.
@@ -173,6 +194,9 @@ impl From<AuditArgs> for Audit {
             },
             explain,
             max_cpu: args.max_cpu,
+            picks: usize::try_from(args.picks).unwrap_or(usize::MAX),
+            pick_growth: Bytes(args.pick_growth),
+            max_events_per_second: args.bounds.max_events_per_second,
             max_processes: args.max_processes,
             capture: args.capture,
             format: args.format,

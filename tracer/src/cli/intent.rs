@@ -90,6 +90,10 @@ pub struct Run {
     pub capture: Capture,
     /// What is copied of callers' stacks.
     pub stacks: StackWish,
+    /// Events per second at most.
+    pub max_events_per_second: Option<u64>,
+    /// Per cent of one processor at most.
+    pub max_cpu: Option<u32>,
 }
 
 /// How to show a report.
@@ -272,6 +276,8 @@ impl TryFrom<RunArgs> for Run {
                 }),
                 threshold: Bytes(u64::from(args.stack_threshold) << 10),
             },
+            max_events_per_second: args.bounds.max_events_per_second,
+            max_cpu: args.max_cpu,
         })
     }
 }

@@ -36,6 +36,8 @@ fn a_process_is_enough() {
                     most: Bytes(16 << 10),
                     threshold: Bytes(0),
                 },
+                max_events_per_second: None,
+                max_cpu: None,
             },
             view: View {
                 events: false,
@@ -76,6 +78,16 @@ fn what_follows_the_dashes_is_the_commands() {
     assert_eq!(trace.view.verbosity, Verbosity::Debug);
     assert_eq!(trace.view.output, Output::Standard);
     assert!(!trace.run.follow);
+}
+
+#[test]
+fn what_it_may_cost_can_be_said() {
+    let run = trace("tracer -p 1 --max-cpu 5 --max-events-per-second 20000").run;
+    assert_eq!(
+        (run.max_cpu, run.max_events_per_second),
+        (Some(5), Some(20_000))
+    );
+    assert!(refused("tracer -p 1 --max-events-per-second 0").contains("from 1 on"));
 }
 
 #[test]

@@ -10,6 +10,8 @@ const LARGEST_RING: u32 = 1024;
 const MOST_COUNTED: u32 = HIGHEST_PID;
 /// The most that the kernel side copies of a stack, KiB.
 const LARGEST_STACK: u32 = 32;
+/// Processes that an audit traces: each has a model of its address space.
+const MOST_PICKS: u32 = 64;
 /// The largest recording, MiB: one TiB.
 const LARGEST_RECORDING: u32 = 1 << 20;
 
@@ -76,6 +78,18 @@ pub fn percent(text: &str) -> Result<u32, String> {
     percent
         .filter(|percent| (1..=100).contains(percent))
         .ok_or_else(|| "give per cent of one processor, from 1 to 100".to_owned())
+}
+
+/// Events per second, at least one.
+pub fn rate(text: &str) -> Result<u64, String> {
+    let rate = text.parse().ok().filter(|rate| *rate > 0);
+    rate.ok_or_else(|| "give a number of events per second, from 1 on".to_owned())
+}
+
+/// How many processes are traced at once.
+pub fn picks(text: &str) -> Result<u32, String> {
+    let picks = text.parse().ok().filter(|picks| *picks <= MOST_PICKS);
+    picks.ok_or_else(|| format!("give a number from 0 to {MOST_PICKS}"))
 }
 
 /// How many, at least one.

@@ -13,6 +13,7 @@ pub mod heap_walk;
 pub mod kernel;
 pub mod launch;
 pub mod maps;
+pub mod own;
 pub mod pages;
 pub mod privilege;
 pub mod process;

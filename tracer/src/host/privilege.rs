@@ -130,6 +130,24 @@ pub fn way_out() -> String {
 /// # Errors
 /// The kernel refuses to take them.
 pub fn confine(folders: bool, maps_work: impl FnOnce() -> bool) -> Result<()> {
+    let asleep: &[Capability] = if folders { &FOR_FOLDERS } else { &[] };
+    confine_but(asleep, maps_work)
+}
+
+/// The same, for one that will load probes later, on a thread of its own, and confine that then.
+///
+/// # Errors
+/// As above.
+pub fn confine_for_now(folders: bool, maps_work: impl FnOnce() -> bool) -> Result<()> {
+    let mut asleep = for_probes();
+    if folders {
+        asleep.extend(FOR_FOLDERS);
+    }
+    confine_but(&asleep, maps_work)
+}
+
+/// Those that are `asleep` stay permitted, and are not effective.
+fn confine_but(asleep: &[Capability], maps_work: impl FnOnce() -> bool) -> Result<()> {
     let permitted = held(CapSet::Permitted);
     let of = |wanted: &[Capability]| -> HashSet<Capability> {
         let held = wanted.iter().filter(|wanted| permitted.contains(wanted));
@@ -144,9 +162,7 @@ pub fn confine(folders: bool, maps_work: impl FnOnce() -> bool) -> Result<()> {
         kept.extend(FOR_BPF.iter().find(|wanted| permitted.contains(wanted)));
     }
     let effective = kept.clone();
-    if folders {
-        kept.extend(of(&FOR_FOLDERS));
-    }
+    kept.extend(of(asleep));
     // It takes cap_setpcap, and fails for capabilities that this kernel does not know. Without it
     // there is nothing that could be got back but by executing a file, which nothing here does.
     for capability in caps::all().difference(&kept) {

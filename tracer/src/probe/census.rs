@@ -18,9 +18,11 @@ use super::{
     attach::{self, CaptureWish, FUNCTION_PREFIX, program, raw_tracepoint},
     error::{ProbeError, refused, verifier},
     load,
+    meter::Meter,
 };
 use crate::{
     audit::counts::{Counts, Sizes, Tally, Turnover},
+    cost::ProbeCost,
     event::Syscall,
     host::kernel,
     units::{Bytes, Nanos, Pid},
@@ -34,6 +36,7 @@ const UNUSED_RING: u32 = 1 << 16;
 /// Programs that count; they are detached when this is dropped.
 pub struct Census {
     ebpf: Ebpf,
+    meter: Option<Meter>,
     tallies: HashMap<MapData, u32, Value<wire::Tally>>,
     turnover: PerCpuArray<MapData, Value<wire::Turnover>>,
     room: u32,
@@ -96,6 +99,7 @@ impl Census {
         let turnover = load::take(&mut ebpf, "TURNOVER", PerCpuArray::try_from)?;
         let mut census = Self {
             ebpf,
+            meter: None,
             tallies,
             turnover,
             room,
@@ -106,6 +110,7 @@ impl Census {
             refusal: None,
         };
         census.attach(layout, wish)?;
+        census.meter = Some(Meter::begin(&census.ebpf));
         Ok(census)
     }
 
@@ -184,6 +189,18 @@ impl Census {
         self.evicted = self.evicted.max(evicted);
         turnover.evicted = self.evicted;
         Ok((tallies, turnover))
+    }
+
+    /// Ends what was begun for a moment only. To be called now and then.
+    pub fn turn(&mut self) {
+        if let Some(meter) = &mut self.meter {
+            meter.turn();
+        }
+    }
+
+    /// What the programs cost whoever makes calls, if the kernel tells.
+    pub fn cost(&mut self) -> Option<ProbeCost> {
+        self.meter.as_mut()?.cost()
     }
 
     /// Takes processes that are gone out of the table, where they do not leave it by themselves.

@@ -13,12 +13,14 @@ use super::{
     error::{ProbeError, incomplete, refused, unsupported},
     layout,
     loss::{Counters, Losses, MissedStacks},
+    meter::Meter,
     plan::plans,
     ring::Ring,
     skips::Skips,
     words::Words,
 };
 use crate::{
+    cost::ProbeCost,
     diagnosis::Answer,
     host::{btf::Btf, clock, kernel::Release, survey},
     units::{Bytes, Pid},
@@ -111,6 +113,7 @@ pub struct Probes {
     targets: HashMap<MapData, u32, TargetValue>,
     counters: Counters,
     skips: Skips,
+    meter: Option<Meter>,
     words: Option<Words>,
     spots: HashMap<MapData, SpotKeyValue, SpotValue>,
     missed: MissedStacks,
@@ -188,12 +191,14 @@ impl Probes {
             follow: options.follow && layout.known != 0,
             direct: layout.direct != 0,
             skips: Skips::default(),
+            meter: None,
             capture: Capture::default(),
             availability,
         };
         attach::tasks(&mut probes.ebpf, layout.known != 0)?;
         probes.capture = attach::calls(&mut probes.ebpf, options.capture)?;
         probes.skips = Skips::of(&probes.ebpf);
+        probes.meter = Some(Meter::begin(&probes.ebpf));
         match Words::collect(&mut probes.ebpf) {
             Ok(words) => probes.words = Some(words),
             Err(error) => {
@@ -279,6 +284,18 @@ impl Probes {
     pub fn tell_spot(&mut self, key: SpotKey, spot: Spot) {
         // Without it stacks of this place are sent again and again, at a bounded rate.
         let _ = self.spots.insert(SpotKeyValue(key), SpotValue(spot), 0);
+    }
+
+    /// Ends what was begun for a moment only. To be called now and then.
+    pub fn turn(&mut self) {
+        if let Some(meter) = &mut self.meter {
+            meter.turn();
+        }
+    }
+
+    /// What the programs cost whoever makes calls, if the kernel tells.
+    pub fn cost(&mut self) -> Option<ProbeCost> {
+        self.meter.as_mut()?.cost()
     }
 
     /// Whether maps can be used with the rights that this process has now.

@@ -9,6 +9,7 @@ mod error;
 mod layout;
 mod load;
 mod loss;
+mod meter;
 mod plan;
 mod ring;
 mod skips;

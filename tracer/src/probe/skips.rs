@@ -48,7 +48,7 @@ impl Skips {
     }
 }
 
-fn descriptor(program: &Program) -> Option<RawFd> {
+pub(super) fn descriptor(program: &Program) -> Option<RawFd> {
     let fd = match program {
         Program::RawTracePoint(program) => program.fd(),
         Program::FEntry(program) => program.fd(),

@@ -7,7 +7,7 @@ use tracer_ebpf::WIRE_VERSION;
 
 use crate::{
     units::{PageSize, Pid},
-    world::{Subject, World},
+    world::{Limits, Subject, World},
 };
 
 /// Who recorded whom.
@@ -33,6 +33,9 @@ pub struct Header {
     pub notes: Vec<String>,
     /// What was attached.
     pub details: Vec<String>,
+    /// What observing might cost.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// Why this build cannot read what a recording holds.
@@ -72,6 +75,7 @@ impl Header {
             command,
             notes: world.notes(),
             details: world.details(),
+            limits: world.limits(),
         }
     }
 

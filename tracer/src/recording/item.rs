@@ -68,10 +68,11 @@ pub enum Question {
     Unwind = 22,
     Symbols = 23,
     MadeCode = 24,
+    OwnCost = 25,
 }
 
 impl Question {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 25] = [
         Self::Now,
         Self::CheckObservable,
         Self::AddTarget,
@@ -96,6 +97,7 @@ impl Question {
         Self::Unwind,
         Self::Symbols,
         Self::MadeCode,
+        Self::OwnCost,
     ];
 
     fn of(code: u8) -> Option<Self> {

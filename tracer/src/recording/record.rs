@@ -13,12 +13,14 @@ use super::{
 };
 use crate::{
     attribute::evidence::{HeapWalk, PageCensus, Resident, Settings},
+    cost::OwnCost,
     event::{PidFd, StackSlice, stack},
     report::Target,
     space::{reading::Reading, vma::Vma},
     units::{Addr, Nanos, PageSize, Pid, Span},
     world::{
-        Calls, CodeFile, CodeNews, ElfFacts, Losses, Memory, Subject, Symbols, Turn, Unwound, World,
+        Calls, CodeFile, CodeNews, ElfFacts, Limits, Losses, Memory, Subject, Symbols, Turn,
+        Unwound, World,
     },
 };
 
@@ -103,6 +105,10 @@ impl<W: World, S: Store> World for Recorder<W, S> {
 
     fn page_size(&self) -> PageSize {
         self.world.page_size()
+    }
+
+    fn limits(&self) -> Limits {
+        self.world.limits()
     }
 
     fn notes(&self) -> Vec<String> {
@@ -190,6 +196,12 @@ impl<W: World, S: Store> World for Recorder<W, S> {
     fn losses(&mut self) -> Result<Losses> {
         let answer = self.world.losses();
         self.note_result(Question::Losses, &(), &answer);
+        answer
+    }
+
+    fn own_cost(&mut self) -> Option<OwnCost> {
+        let answer = self.world.own_cost();
+        self.note(Question::OwnCost, &(), &answer);
         answer
     }
 

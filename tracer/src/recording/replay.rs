@@ -21,12 +21,14 @@ use super::{
 };
 use crate::{
     attribute::evidence::{HeapWalk, PageCensus, Resident, Settings},
+    cost::OwnCost,
     event::{PidFd, StackSlice},
     report::Target,
     space::{reading::Reading, vma::Vma},
     units::{Addr, Nanos, PageSize, Pid, Span},
     world::{
-        Calls, CodeFile, CodeNews, ElfFacts, Losses, Memory, Subject, Symbols, Turn, Unwound, World,
+        Calls, CodeFile, CodeNews, ElfFacts, Limits, Losses, Memory, Subject, Symbols, Turn,
+        Unwound, World,
     },
 };
 
@@ -147,6 +149,10 @@ impl<R: Read> World for Replay<R> {
         self.header.page()
     }
 
+    fn limits(&self) -> Limits {
+        self.header.limits
+    }
+
     fn notes(&self) -> Vec<String> {
         self.header.notes.clone()
     }
@@ -236,6 +242,11 @@ impl<R: Read> World for Replay<R> {
 
     fn losses(&mut self) -> Result<Losses> {
         self.ask_result(Question::Losses, &())
+    }
+
+    /// Older recordings have none: that is nothing to tell of.
+    fn own_cost(&mut self) -> Option<OwnCost> {
+        self.find(Question::OwnCost, &()).flatten()
     }
 
     fn words(&mut self) -> Vec<String> {

@@ -43,10 +43,14 @@ impl<W: World> Session<'_, W> {
             self.leave(process.space);
             return;
         }
+        let paused = self.bounds.paused_since();
         if let Some(tracked) = self.spaces.get_mut(&process.space) {
+            if let Some(since) = paused {
+                tracked.lost_events(since);
+            }
             tracked.give_up_reading();
         }
-        let lost = self.lost();
+        let lost = (self.lost(), self.bounds.pauses());
         let Some(tracked) = self.spaces.get(&process.space) else {
             return;
         };
@@ -57,12 +61,12 @@ impl<W: World> Session<'_, W> {
     }
 }
 
-fn report(
+pub(super) fn report(
     process: &Process,
     tracked: &Tracked,
     ending: Ending,
     verified: Option<Verified>,
-    lost: u64,
+    (lost, pauses): (u64, u64),
     (world, caches): (&mut impl World, (&mut facts::ElfCache, &mut stacks::Stacks)),
 ) -> ProcessReport {
     // Before files are looked into, which takes its time.
@@ -109,7 +113,8 @@ fn report(
             .map(|memory| memory.rss_anon)
             .or(tracked.rss().anonymous),
         doubt: Doubt {
-            lost: lost + tracked.dropped(),
+            // What a pause hid is as good as lost.
+            lost: lost + pauses + tracked.dropped(),
             mismatches: sums.mismatches,
             drift: Bytes(drift.unsigned_abs()),
             unread: tracked.was_never_read(),

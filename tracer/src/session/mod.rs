@@ -4,6 +4,7 @@
 //! is read; what is read and what follows from it is decided elsewhere. All it learns it
 //! learns through a [`World`], so that a recording of the answers gives the same report.
 
+mod bounds;
 mod checks;
 mod facts;
 mod finish;
@@ -14,8 +15,10 @@ mod process;
 mod readings;
 mod run;
 mod stacks;
+mod watch;
 
 pub use run::{Audience, Silence, run};
+pub use watch::{Commander, Order, watch};
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -76,12 +79,14 @@ pub struct Session<'w, W> {
     elf: facts::ElfCache,
     stacks: stacks::Stacks,
     checks: checks::Checks,
+    bounds: bounds::Bounds,
     /// When the loss counters were read last.
     losses_read: Nanos,
 }
 
 impl<'w, W: World> Session<'w, W> {
     fn new(world: &'w mut W) -> Self {
+        let bounds = bounds::Bounds::new(world.limits());
         Self {
             notes: world.notes(),
             page: world.page_size(),
@@ -103,6 +108,7 @@ impl<'w, W: World> Session<'w, W> {
             elf: facts::ElfCache::default(),
             stacks: stacks::Stacks::default(),
             checks: checks::Checks::default(),
+            bounds,
             losses_read: Nanos(0),
         }
     }

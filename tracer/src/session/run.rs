@@ -71,34 +71,18 @@ pub fn run(world: &mut impl World, audience: &mut dyn Audience) -> Result<Report
             session.start(&mut show)?;
         }
     }
-    let mut turn = 0_u32;
+    let mut turns = Turns::default();
     let mut rate = Rate::default();
     loop {
         let reason = session.world.wait(audience.listens());
         if reason == Turn::End {
             break;
         }
-        let mut show = |event: &Event| audience.event(event, started);
-        for _ in 0..DRAINS_PER_TURN {
-            if !session.drain(&mut show) {
-                break;
-            }
-        }
-        session.read_where_wanted(&mut show);
-        session.learn_names();
-        if let Turn::Tick { checkpoint } = reason {
-            turn = turn.wrapping_add(1);
-            if turn.is_multiple_of(TURNS_PER_SAMPLE) {
-                session.check_losses();
-                session.sample();
-            }
-            if turn.is_multiple_of(TURNS_PER_STATUS) {
-                audience.status(&status(&mut session, &mut rate));
-            }
-            session.check_one(&mut |event| audience.event(event, started));
-            if checkpoint {
-                session.inspect_files();
-            }
+        session.turn(reason, &mut turns, &mut |event| {
+            audience.event(event, started);
+        });
+        if turns.is_for_status(reason) {
+            audience.status(&status(&mut session, &mut rate));
         }
         if session.processes.is_empty() {
             break;
@@ -107,9 +91,50 @@ pub fn run(world: &mut impl World, audience: &mut dyn Audience) -> Result<Report
     Ok(session.conclude())
 }
 
+/// How many turns there were.
+#[derive(Debug, Default)]
+pub(super) struct Turns(u32);
+
+impl Turns {
+    /// Whether somebody who looks is to be told after this turn.
+    const fn is_for_status(&self, reason: Turn) -> bool {
+        matches!(reason, Turn::Tick { .. }) && self.0.is_multiple_of(TURNS_PER_STATUS)
+    }
+}
+
 impl<W: World> Session<'_, W> {
+    /// A turn: events, then what is due of readings and comparisons.
+    pub(super) fn turn(&mut self, reason: Turn, turns: &mut Turns, show: &mut dyn FnMut(&Event)) {
+        for _ in 0..DRAINS_PER_TURN {
+            if !self.drain(show) {
+                break;
+            }
+        }
+        if !self.bounds.is_paused() {
+            self.read_where_wanted(show);
+            self.learn_names();
+        }
+        let Turn::Tick { checkpoint } = reason else {
+            return;
+        };
+        turns.0 = turns.0.wrapping_add(1);
+        if turns.0.is_multiple_of(TURNS_PER_SAMPLE) {
+            self.check_losses();
+            self.sample();
+        }
+        if !self.bounds.is_paused() {
+            self.check_one(show);
+        }
+        if checkpoint {
+            self.inspect_files();
+        }
+        self.keep_bounds();
+    }
+
     /// Ends the observation of all processes.
     fn conclude(mut self) -> Report {
+        // Without it nothing could be held against the kernel.
+        self.resume();
         // What is left comes with the last readings.
         for _ in 0..DRAINS_PER_TURN {
             if !self.drain(&mut |_| {}) {
@@ -145,7 +170,12 @@ impl<W: World> Session<'_, W> {
         notes.extend(self.world.closing_notes());
         self.ended.sort_by_key(|(order, _)| *order);
         let processes = self.ended.into_iter().map(|(_, report)| report).collect();
-        Report { processes, notes }
+        Report {
+            processes,
+            own_cost: self.world.own_cost(),
+            sampling: self.bounds.sampling(),
+            notes,
+        }
     }
 
     fn notes_on_stacks(&self) -> Vec<String> {

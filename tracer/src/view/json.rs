@@ -19,9 +19,10 @@ use crate::{
             Verdict,
         },
     },
+    cost::OwnCost,
     event::Syscall,
     report::{
-        Ending, EventCounts, Gap, Mapping, ProcessReport, Reconciliation, Report, Target,
+        Ending, EventCounts, Gap, Mapping, ProcessReport, Reconciliation, Report, Sampling, Target,
         TimelinePoint,
     },
     units::{Addr, Bytes, Nanos},
@@ -45,7 +46,11 @@ pub fn write(report: &Report, layout: Layout, mut out: impl io::Write) -> io::Re
     let schema = Schema::REPORT;
     match report.processes.as_slice() {
         [process] => emit(
-            &Process::new(process, Some(schema), &report.notes),
+            &Process {
+                own_cost: report.own_cost,
+                sampling: report.sampling,
+                ..Process::new(process, Some(schema), &report.notes)
+            },
             layout,
             &mut out,
         )?,
@@ -56,6 +61,8 @@ pub fn write(report: &Report, layout: Layout, mut out: impl io::Write) -> io::Re
             let several = Several {
                 schema,
                 processes: processes.collect(),
+                own_cost: report.own_cost,
+                sampling: report.sampling,
                 notes: &report.notes,
             };
             emit(&several, layout, &mut out)?;
@@ -102,6 +109,10 @@ impl Schema {
 struct Several<'a> {
     schema: Schema,
     processes: Vec<Process<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own_cost: Option<OwnCost>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sampling: Option<Sampling>,
     notes: &'a [String],
 }
 
@@ -128,6 +139,10 @@ struct Process<'a> {
     stacks: StackCoverage,
     call_paths: Vec<Path<'a>>,
     mappings: Vec<Line<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own_cost: Option<OwnCost>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sampling: Option<Sampling>,
     notes: Vec<&'a str>,
 }
 
@@ -219,6 +234,8 @@ impl<'a> Process<'a> {
             stacks: explanation.stacks,
             call_paths: explanation.paths.iter().map(Path::new).collect(),
             mappings: process.mappings.iter().map(Line::new).collect(),
+            own_cost: None,
+            sampling: None,
             notes: notes.map(String::as_str).collect(),
         }
     }

@@ -5,6 +5,7 @@
 
 pub mod audit;
 mod clean;
+mod cost;
 pub mod doctor;
 pub mod events;
 pub mod flags;

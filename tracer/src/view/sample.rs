@@ -38,6 +38,8 @@ fn trend(at_attach: Bytes, peak: Bytes, at_end: Bytes) -> Trend {
 pub fn report() -> Report {
     Report {
         processes: vec![process()],
+        own_cost: None,
+        sampling: None,
         notes: vec![],
     }
 }
@@ -75,6 +77,8 @@ pub fn two_processes() -> Report {
     };
     Report {
         processes: vec![process(), child],
+        own_cost: None,
+        sampling: None,
         notes: vec!["Call sites are not known: the kernel refused to read the stacks.".into()],
     }
 }

@@ -14,15 +14,16 @@ use tokio::{
 };
 
 use super::{
-    Calls, CodeFile, CodeNews, ElfFacts, Losses, Memory, Outcome, Subject, Symbols, Turn, Unwound,
-    World,
+    Calls, CodeFile, CodeNews, ElfFacts, Limits, Losses, Memory, Outcome, Subject, Symbols, Turn,
+    Unwound, World,
 };
 use crate::{
     attribute::evidence::{HeapWalk, PageCensus, Resident, Settings},
+    cost::OwnCost,
     event::{PidFd, StackSlice},
     host::{
-        clock, elf, heap_walk, kernel, launch, maps, pages, privilege, process as host, settings,
-        stacks::Stacks,
+        clock, elf, heap_walk, kernel, launch, maps, own, pages, privilege, process as host,
+        settings, stacks::Stacks,
     },
     probe::{self, CaptureWish, Probes, Ring, StackWish},
     report::Target,
@@ -49,6 +50,8 @@ pub struct Wishes {
     pub capture: CaptureWish,
     /// What is copied of callers' stacks.
     pub stacks: StackWish,
+    /// What observing may cost.
+    pub limits: Limits,
     /// Whether a file is to be put into the folder of another user at the end.
     pub elsewhere: bool,
 }
@@ -57,6 +60,8 @@ pub struct Wishes {
 /// dropped, so a report is to be written before.
 pub struct Live {
     subject: Subject,
+    begun: Nanos,
+    limits: Limits,
     page: PageSize,
     probes: Probes,
     ring: Ring,
@@ -103,6 +108,7 @@ impl Live {
     /// # Errors
     /// A process cannot be observed, or the probes cannot be had.
     pub fn open(wishes: Wishes) -> Result<Self, Outcome> {
+        let begun = clock::now();
         if let Subject::Running(pids) = &wishes.subject {
             for pid in pids {
                 host::check_observable(*pid).map_err(Outcome::NoTarget)?;
@@ -126,6 +132,8 @@ impl Live {
         };
         Ok(Self {
             subject: wishes.subject,
+            begun,
+            limits: wishes.limits,
             page: kernel::page_size(),
             probes,
             ring,
@@ -209,6 +217,10 @@ impl World for Live {
         self.page
     }
 
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
     fn notes(&self) -> Vec<String> {
         self.probes.availability().notes.clone()
     }
@@ -220,6 +232,7 @@ impl World for Live {
     fn wait(&mut self, listening: bool) -> Turn {
         self.stacks.catch_up();
         self.give_up_rights();
+        self.probes.turn();
         // Reaped here so that no zombie keeps its id; the events tell when it is over.
         if let Command::Running(child) = &mut self.command {
             let _ = child.try_wait();
@@ -273,6 +286,10 @@ impl World for Live {
 
     fn losses(&mut self) -> Result<Losses> {
         Ok(self.probes.losses()?)
+    }
+
+    fn own_cost(&mut self) -> Option<OwnCost> {
+        Some(own::cost(self.begun, self.probes.cost()))
     }
 
     fn words(&mut self) -> Vec<String> {

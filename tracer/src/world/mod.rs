@@ -13,6 +13,7 @@ use anyhow::Result;
 
 use crate::{
     attribute::evidence::{HeapWalk, PageCensus, Resident, Settings},
+    cost::OwnCost,
     event::{PidFd, StackSlice},
     report::Target,
     space::{reading::Reading, vma::Vma},
@@ -38,6 +39,14 @@ pub enum Subject {
 
 /// What lies at places of a file: functions, the innermost first.
 pub type Symbols = Vec<(u64, Vec<Symbol>)>;
+/// What observing may cost; beyond, it is interrupted for a while.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Limits {
+    /// Events handled per second.
+    pub events_per_second: Option<u64>,
+    /// Processor time of the tracer's own, per cent of one processor.
+    pub cpu_percent: Option<u32>,
+}
 
 /// Why the session gets a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +83,8 @@ pub trait World {
     fn subject(&self) -> Subject;
     /// The size of a page there.
     fn page_size(&self) -> PageSize;
+    /// What observing may cost.
+    fn limits(&self) -> Limits;
     /// What the probes could not do, in words with what that costs.
     fn notes(&self) -> Vec<String>;
     /// What was attached, in words.
@@ -109,6 +120,8 @@ pub trait World {
     /// # Errors
     /// The counters cannot be read.
     fn losses(&mut self) -> Result<Losses>;
+    /// What the tracer itself has used so far; `None` if that is not known.
+    fn own_cost(&mut self) -> Option<OwnCost>;
     /// What the kernel side said since the last call.
     fn words(&mut self) -> Vec<String>;
 

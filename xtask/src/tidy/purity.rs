@@ -12,6 +12,7 @@ pub const PURE: &[&str] = &[
     "space",
     "attribute",
     "audit",
+    "cost",
     "report",
     "diagnosis",
     "track",

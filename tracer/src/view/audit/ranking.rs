@@ -256,6 +256,9 @@ pub fn coverage(page: &mut Page, audit: &Audit) {
         page.paragraph("  ", &format!("Not judged: {}.", not.join(", ")));
     }
     counting(page, audit);
+    if let Some(cost) = &audit.own_cost {
+        page.paragraph("  ", &crate::view::cost::in_words(cost));
+    }
     for note in &audit.notes {
         page.paragraph("  - ", note);
     }

@@ -12,6 +12,7 @@ use crate::{
         reason,
         row::{AllocatorTotal, Audit, CallCount, Coverage, GroupTotal, Row, Sums, Totals},
     },
+    cost::{OwnCost, ProbeCost},
     units::{Bytes, Pid},
     view::Style,
 };
@@ -114,6 +115,13 @@ fn audit() -> Audit {
             present: 3,
             evicted: 2,
             ..Turnover::default()
+        }),
+        own_cost: Some(OwnCost {
+            cpu_ns: 5,
+            elapsed_ns: 10,
+            rss: Bytes(MIB),
+            peak_rss: Bytes(MIB),
+            probes: Some(ProbeCost::default()),
         }),
         notes: vec!["something could not be seen".to_owned()],
     }

@@ -98,6 +98,8 @@ fn several_processes_stand_in_a_list() {
 fn no_process_is_a_document_too() {
     let report = Report {
         processes: vec![],
+        own_cost: None,
+        sampling: None,
         notes: vec![],
     };
     check(&document(&report), "#/$defs/several");

@@ -14,7 +14,7 @@ mod trust;
 pub(super) use findings::allocators;
 
 use super::{
-    number::count,
+    number::{count, lasting},
     page::Page,
     style::{Paint, Style},
     table::Table,
@@ -51,13 +51,32 @@ pub fn render_with(report: &Report, style: Style, detail: Detail, stacks: bool) 
         }
         process::show(&mut page, process, detail, stacks);
     }
-    if !report.notes.is_empty() {
-        page.heading("Of the whole run");
-        for note in &report.notes {
-            page.paragraph("  - ", note);
-        }
-    }
+    whole_run(&mut page, report);
     page.into_text()
+}
+
+/// What it cost, what was left out, and what else holds for all of it.
+fn whole_run(page: &mut Page, report: &Report) {
+    let sampling = report.sampling.filter(|sampling| sampling.pauses > 0);
+    if report.notes.is_empty() && report.own_cost.is_none() && sampling.is_none() {
+        return;
+    }
+    page.heading("Of the whole run");
+    if let Some(sampling) = sampling {
+        let text = format!(
+            "Nothing was observed for {} in all, in {}, to keep to the bounds that were set: maps \
+             were read anew after each, children made meanwhile are not followed.",
+            lasting(sampling.paused_ns),
+            count(sampling.pauses, "pause", "pauses"),
+        );
+        page.painted(Paint::Notable, "  - ", &text);
+    }
+    for note in &report.notes {
+        page.paragraph("  - ", note);
+    }
+    if let Some(cost) = &report.own_cost {
+        page.paragraph("  - ", &super::cost::in_words(cost));
+    }
 }
 
 /// A row for each of several processes.
