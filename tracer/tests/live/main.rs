@@ -12,6 +12,7 @@ mod application;
 mod audit;
 mod children;
 mod cleanup;
+mod cost;
 mod doctor;
 mod ending;
 mod errors;

@@ -2,6 +2,7 @@
 //! no better than can be known.
 
 mod groups;
+mod picked;
 
 use std::{fs, process::Command};
 
@@ -21,7 +22,13 @@ struct Audit {
 }
 
 impl Audit {
+    /// One that traces nobody.
     fn start(arguments: &[&str]) -> Self {
+        Self::tracing(&[&["--picks", "0"], arguments].concat())
+    }
+
+    /// One that traces whom it picks.
+    fn tracing(arguments: &[&str]) -> Self {
         let usual = [
             "audit",
             "--quiet",
@@ -70,7 +77,7 @@ fn parse(text: &str) -> Value {
 
 /// The only report of an audit.
 fn once(arguments: &[&str]) -> Value {
-    let usual = ["audit", "--quiet", "--format", "json"];
+    let usual = ["audit", "--quiet", "--format", "json", "--picks", "0"];
     let arguments: Vec<&str> = usual.iter().chain(arguments).copied().collect();
     let ended = Tracer::plain(&arguments).finish();
     assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));

@@ -45,6 +45,13 @@ impl Account {
             .unwrap_or_else(|| panic!("no {pointer} in {}", self.0))
     }
 
+    /// Whether there is something.
+    pub fn has(&self, pointer: &str) -> bool {
+        self.0
+            .pointer(pointer)
+            .is_some_and(|value| !value.is_null())
+    }
+
     pub fn number(&self, pointer: &str) -> u64 {
         number(self.at(pointer))
     }

@@ -1,0 +1,66 @@
+//! What the tracer costs is said, and bounded where bounds are set.
+
+use crate::harness::{Target, Tracer, command, fact, wait_for, workload_program};
+
+/// Processor time and memory in every report, and what the probes took where the kernel tells.
+#[test]
+#[ignore = "loads probes into the kernel: needs root"]
+fn every_report_says_what_it_cost() {
+    let mut program = command(workload_program());
+    program.args(["calls", "--gusts", "20000"]);
+    let mut target = Target::start(&mut program);
+    target.lines.find_text("ready");
+    let tracer = Tracer::attach(&[target.pid()]);
+    target.go();
+    target.lines.find_text("made");
+    let ended = tracer.interrupt();
+    let account = ended.account();
+    assert!(account.number("/own_cost/cpu_ns") > 0);
+    assert!(account.number("/own_cost/elapsed_ns") > 0);
+    let (rss, peak) = ("/own_cost/rss", "/own_cost/peak_rss");
+    assert!(account.number(peak) >= account.number(rss) / 2);
+    fact(
+        "peak RSS of tracing one process, KiB",
+        account.number(peak) >> 10,
+    );
+    if account.has("/own_cost/probes/runs") {
+        let runs = account.number("/own_cost/probes/runs");
+        assert!(runs > 0 && account.number("/own_cost/probes/run_time_ns") > 0);
+        // A moment only, however long the run.
+        let measured = account.number("/own_cost/probes/measured_ns");
+        assert!(measured >= 250_000_000, "{measured}");
+    } else {
+        fact("the kernel's statistics of programs", "not to be had");
+    }
+    assert!(!account.has("/sampling"), "no bound was set");
+}
+
+/// A storm beyond the bound is not observed all the time, and the model ends right all the same.
+#[test]
+#[ignore = "loads probes into the kernel: needs root"]
+fn events_beyond_the_bound_are_left_out_and_told_of() {
+    let mut program = command(workload_program());
+    program.args(["storm", "--threads", "2", "--wait-start"]);
+    let mut target = Target::start(&mut program);
+    target.lines.find_text("ready");
+    let pid = target.pid().to_string();
+    let bound = ["--max-events-per-second", "2000", "--pid", &pid];
+    let tracer = Tracer::report(&bound, &[]);
+    tracer.wait_until_observed(&[target.pid()]);
+    target.go();
+    target.lines.find_text("start");
+    // Paused, its process is no target.
+    wait_for("a pause", || {
+        (!crate::harness::is_target(target.pid())).then_some(())
+    });
+    target.go();
+    target.lines.find_text("end");
+    let ended = tracer.interrupt();
+    let account = ended.account();
+    assert_eq!(account.number("/sampling/max_events_per_second"), 2000);
+    assert!(account.number("/sampling/pauses") > 0, "{account}");
+    assert!(account.number("/sampling/paused_ns") > 0, "{account}");
+    assert!(!account.list("/unobserved").is_empty(), "{account}");
+    assert_eq!(account.drift(), 0, "{account}");
+    assert_ne!(account.text("/verdict/confidence"), "high", "{account}");
+}
