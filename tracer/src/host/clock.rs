@@ -16,6 +16,12 @@ pub fn cpu() -> Nanos {
     read(ClockId::CLOCK_PROCESS_CPUTIME_ID)
 }
 
+/// Processor time that this thread has used so far.
+#[must_use]
+pub fn thread_cpu() -> Nanos {
+    read(ClockId::CLOCK_THREAD_CPUTIME_ID)
+}
+
 fn read(clock: ClockId) -> Nanos {
     clock_gettime(clock).map_or(Nanos(0), |time| {
         let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);

@@ -69,10 +69,11 @@ pub enum Question {
     Symbols = 23,
     MadeCode = 24,
     OwnCost = 25,
+    CpuUsed = 26,
 }
 
 impl Question {
-    const ALL: [Self; 25] = [
+    const ALL: [Self; 26] = [
         Self::Now,
         Self::CheckObservable,
         Self::AddTarget,
@@ -98,6 +99,7 @@ impl Question {
         Self::Symbols,
         Self::MadeCode,
         Self::OwnCost,
+        Self::CpuUsed,
     ];
 
     fn of(code: u8) -> Option<Self> {

@@ -205,6 +205,12 @@ impl<W: World, S: Store> World for Recorder<W, S> {
         answer
     }
 
+    fn cpu_used(&mut self) -> Option<u64> {
+        let answer = self.world.cpu_used();
+        self.note(Question::CpuUsed, &(), &answer);
+        answer
+    }
+
     fn words(&mut self) -> Vec<String> {
         let answer = self.world.words();
         self.note(Question::Words, &(), &answer);

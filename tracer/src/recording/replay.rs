@@ -249,6 +249,10 @@ impl<R: Read> World for Replay<R> {
         self.find(Question::OwnCost, &()).flatten()
     }
 
+    fn cpu_used(&mut self) -> Option<u64> {
+        self.ask(Question::CpuUsed, &()).flatten()
+    }
+
     fn words(&mut self) -> Vec<String> {
         self.ask(Question::Words, &()).unwrap_or_default()
     }

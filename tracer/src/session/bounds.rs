@@ -35,7 +35,12 @@ struct Pause {
     until: Nanos,
 }
 
-/// An amount per second, of which at most a second's worth is kept.
+/// Of events so many seconds' worth may come at once: a ring holds no more.
+const EVENTS_KEPT: u64 = 1;
+/// Of processor time more: a single reading of a large map takes some tenths of a second.
+const CPU_KEPT: u64 = 10;
+
+/// An amount per second, of which what was not used is kept for a while.
 #[derive(Clone, Copy, Debug, Default)]
 struct Allowance {
     /// What is left, in billionths.
@@ -46,9 +51,9 @@ struct Allowance {
 
 impl Allowance {
     /// Takes a count that only grows; returns for how many nanoseconds nothing more is allowed.
-    fn spend(&mut self, count: u64, per_second: u64, passed: u64) -> u64 {
+    fn spend(&mut self, count: u64, per_second: u64, kept: u64, passed: u64) -> u64 {
         let spent = count.saturating_sub(self.count.unwrap_or(count));
-        let full = i128::from(per_second) * SECOND;
+        let full = i128::from(per_second) * i128::from(kept) * SECOND;
         if self.count.is_none() {
             self.left = full;
         }
@@ -106,13 +111,13 @@ impl Bounds {
         let passed = self.looked.map_or(0, |looked| now.since(looked));
         self.looked = Some(now);
         let events = match self.limits.events_per_second {
-            Some(most) => self.events.spend(handled, most, passed),
+            Some(most) => self.events.spend(handled, most, EVENTS_KEPT, passed),
             None => 0,
         };
         let cpu = match (self.limits.cpu_percent, cpu) {
             (Some(percent), Some(used)) => {
                 self.cpu
-                    .spend(used, u64::from(percent) * 10_000_000, passed)
+                    .spend(used, u64::from(percent) * 10_000_000, CPU_KEPT, passed)
             }
             _ => 0,
         };
@@ -128,7 +133,7 @@ impl<W: World> Session<'_, W> {
         }
         let now = self.world.now();
         let cpu = match self.bounds.limits.cpu_percent {
-            Some(_) => self.world.own_cost().map(|cost| cost.cpu_ns),
+            Some(_) => self.world.cpu_used(),
             None => None,
         };
         let excess = self.bounds.excess(now, self.handled, cpu);
@@ -200,10 +205,10 @@ mod tests {
     fn processor_time_is_bounded_likewise() {
         let mut bounds = bounds(None, Some(10));
         assert_eq!(bounds.excess(Nanos(0), 0, Some(400_000_000)), 0);
-        // A tenth of a second is kept: what loading took does not count.
-        assert_eq!(bounds.excess(Nanos(TICK), 0, Some(490_000_000)), 0);
-        let excess = bounds.excess(Nanos(2 * TICK), 0, Some(520_000_000));
-        assert!((160_000_000..200_000_000).contains(&excess), "{excess}");
+        // A second is kept: what loading took does not count.
+        assert_eq!(bounds.excess(Nanos(TICK), 0, Some(1_390_000_000)), 0);
+        let excess = bounds.excess(Nanos(2 * TICK), 0, Some(1_420_000_000));
+        assert!((150_000_000..200_000_000).contains(&excess), "{excess}");
         assert_eq!(bounds.excess(Nanos(3 * TICK), 0, None), 0, "not known");
     }
 

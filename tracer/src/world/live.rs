@@ -292,6 +292,11 @@ impl World for Live {
         Some(own::cost(self.begun, self.probes.cost()))
     }
 
+    /// A session has a thread to itself; in an audit others are at work besides.
+    fn cpu_used(&mut self) -> Option<u64> {
+        Some(clock::thread_cpu().0)
+    }
+
     fn words(&mut self) -> Vec<String> {
         self.probes.words()
     }

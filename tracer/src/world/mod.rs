@@ -122,6 +122,8 @@ pub trait World {
     fn losses(&mut self) -> Result<Losses>;
     /// What the tracer itself has used so far; `None` if that is not known.
     fn own_cost(&mut self) -> Option<OwnCost>;
+    /// Processor time that the session has used so far, nanoseconds; `None` if that is not known.
+    fn cpu_used(&mut self) -> Option<u64>;
     /// What the kernel side said since the last call.
     fn words(&mut self) -> Vec<String>;
 
