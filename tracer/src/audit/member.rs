@@ -19,7 +19,7 @@ const SECOND: u64 = 1_000_000_000;
 /// A snapshot is taken anew no sooner than this, nanoseconds.
 const FRESH: u64 = 5 * SECOND;
 /// And from then on if the process has made a call since.
-const STALE: u64 = 60 * SECOND;
+const STALE: u64 = 300 * SECOND;
 /// By how much VmSize must have moved to be worth a new snapshot sooner: this much, and a tenth.
 const MOVED: u64 = 16 << 20;
 

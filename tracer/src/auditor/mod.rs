@@ -100,17 +100,18 @@ impl Auditor {
             max_cpu,
             max_events_per_second,
         } = options;
+        let begun = clock::now();
+        let census = capture.map(|wish| Census::open(room, wish));
+        let census = census.transpose().map_err(Outcome::NoProbes)?;
         let manner = Manner {
-            capture: capture.unwrap_or_default(),
+            // What the kernel refuses once it refuses again.
+            capture: census.as_ref().map(Census::capture).unwrap_or_default(),
             ring: RING,
             limits: Limits {
                 events_per_second: max_events_per_second,
                 cpu_percent: max_cpu,
             },
         };
-        let begun = clock::now();
-        let census = capture.map(|wish| Census::open(room, wish));
-        let census = census.transpose().map_err(Outcome::NoProbes)?;
         let share = max_cpu.map(|percent| u64::from(percent) * 10_000_000);
         let credit = u64::try_from(FIRST_ROUND.as_nanos()).unwrap_or(0);
         let mut auditor = Self {
@@ -166,6 +167,7 @@ impl Auditor {
     /// Does what is due now; returns how long nothing will be.
     pub fn turn(&mut self) -> Duration {
         let begun = Instant::now();
+        let (before, read) = (clock::cpu(), self.snapshots.1);
         if self.next_look() <= begun {
             // What could be listed at the start can be again; if not, the roll stays as it is.
             let _ = self.look();
@@ -176,6 +178,10 @@ impl Auditor {
         self.introduce();
         self.pick();
         let more = self.read_maps();
+        // Looking is on the same account as reading maps, which has been paid for.
+        let maps = self.snapshots.1 - read;
+        self.pace
+            .spend_time(clock::cpu().since(before).saturating_sub(maps));
         if more {
             return SHORT;
         }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    host::privilege,
+    host::{own, privilege},
     probe::CaptureWish,
     report::ProcessReport,
     session::{Commander, Order, watch},
@@ -70,7 +70,10 @@ impl Traced {
             };
             // This thread has what the first one kept for it, and gives it up when it waits.
             match privilege::awake(|| Live::open(wishes)) {
-                Ok(mut live) => watch(&mut live, &mut Line { next, tell }),
+                Ok(mut live) => {
+                    own::return_memory();
+                    watch(&mut live, &mut Line { next, tell });
+                }
                 Err(outcome) => {
                     let why = match outcome {
                         Outcome::NoProbes(error) => error.to_string(),

@@ -24,6 +24,19 @@ pub fn cost(since: Nanos, probes: Option<ProbeCost>) -> OwnCost {
     }
 }
 
+/// Gives memory that is free back to the kernel, which the C library keeps otherwise: loading
+/// probes takes tens of MiB for a moment.
+pub fn return_memory() {
+    #[cfg(target_env = "gnu")]
+    {
+        #[expect(unsafe_code, reason = "nothing safe gives memory back")]
+        // SAFETY: it may be called at any time, and moves nothing that is in use.
+        unsafe {
+            libc::malloc_trim(0)
+        };
+    }
+}
+
 fn rss() -> Bytes {
     let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());

@@ -86,6 +86,8 @@ impl Census {
 
     fn open_with(room: u32, wish: CaptureWish, layout: Layout) -> Result<Self, ProbeError> {
         let mut ebpf = EbpfLoader::new()
+            // Nothing here is to be relocated by the kernel's types, which take tens of MiB.
+            .btf(None)
             .override_global("LAYOUT", layout.as_bytes(), true)
             .override_global("COUNTED", counted().as_bytes(), true)
             .override_global("PAGE_SIZE", &kernel::page_size().0, true)
@@ -137,6 +139,15 @@ impl Census {
             }
         }
         raw_tracepoint(ebpf, "count_exit", "sys_exit")
+    }
+
+    /// How calls are captured, for others that are to do the same.
+    #[must_use]
+    pub const fn capture(&self) -> CaptureWish {
+        match self.by_trampolines {
+            true => CaptureWish::Trampolines,
+            false => CaptureWish::Tracepoints,
+        }
     }
 
     /// What was attached, in words.

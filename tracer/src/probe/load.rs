@@ -364,6 +364,8 @@ pub(super) fn prepare() -> Result<(Layout, Availability), ProbeError> {
 pub(super) fn open(layout: Layout, ring_size: u32, stacks: StackWish) -> Result<Ebpf, ProbeError> {
     let stacks = stacks.limits();
     EbpfLoader::new()
+        // Nothing here is to be relocated by the kernel's types, which take tens of MiB.
+        .btf(None)
         .override_global("LAYOUT", layout.as_bytes(), true)
         .override_global("PLANS", plans(stacks.most > 0).as_bytes(), true)
         .override_global("STACK_LIMITS", stacks.as_bytes(), true)

@@ -135,7 +135,7 @@ fn what_moved_much_is_looked_at_again() {
     // And what called, after a while.
     let counts = [(Pid(3), tally(5, 1))];
     roll.count(&counts, Turnover::default());
-    assert_eq!(pids(&roll.due(Nanos(62 * SECOND), 9)), [2, 3]);
+    assert_eq!(pids(&roll.due(Nanos(302 * SECOND), 9)), [2, 3]);
 }
 
 #[test]
