@@ -109,10 +109,11 @@ impl Auditor {
             ring: RING,
             limits: Limits {
                 events_per_second: max_events_per_second,
-                cpu_percent: max_cpu,
+                cpu_percent: max_cpu.map(|percent| (percent / 2).max(1)),
             },
         };
-        let share = max_cpu.map(|percent| u64::from(percent) * 10_000_000);
+        // Half of it for maps and looks, half for processes that are traced.
+        let share = max_cpu.map(|percent| u64::from(percent) * 10_000_000 / 2);
         let credit = u64::try_from(FIRST_ROUND.as_nanos()).unwrap_or(0);
         let mut auditor = Self {
             roll: Roll::new(wishes, begun),
