@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     host::{own, privilege},
-    probe::CaptureWish,
+    probe::{CaptureWish, StackWish},
     report::ProcessReport,
     session::{Commander, Order, watch},
     units::{Bytes, Pid},
@@ -65,6 +65,11 @@ impl Traced {
                 duration: None,
                 ring: manner.ring,
                 capture: manner.capture,
+                // Who called is asked where a process is traced for its own sake.
+                stacks: StackWish {
+                    most: Bytes(0),
+                    threshold: Bytes(0),
+                },
                 limits: manner.limits,
                 elsewhere: false,
             };

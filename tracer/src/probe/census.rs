@@ -30,6 +30,8 @@ use crate::{
 
 /// What the other programs' maps are made with: nothing uses them.
 const UNUSED: u32 = 1;
+/// The same for tables that evict, which keep some entries for each processor.
+const UNUSED_LRU: u32 = 64;
 /// The smallest ring that any page size allows, likewise.
 const UNUSED_RING: u32 = 1 << 16;
 
@@ -94,6 +96,8 @@ impl Census {
             .map_max_entries("TALLIES", room)
             .map_max_entries("TARGETS", UNUSED)
             .map_max_entries("IN_FLIGHT", UNUSED)
+            .map_max_entries("SPOTS", UNUSED_LRU)
+            .map_max_entries("STACKS_SENT", UNUSED_LRU)
             .map_max_entries("EVENTS", UNUSED_RING)
             .load(load::OBJECT)
             .map_err(|error| refused("loading the maps of counts", &error))?;

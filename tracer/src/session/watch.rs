@@ -68,7 +68,7 @@ impl<W: World> Session<'_, W> {
         let lost = self.lost();
         let pauses = self.bounds.pauses();
         let tracked = self.spaces.get(&process.space)?;
-        let outside = (&mut *self.world, &mut self.elf);
+        let outside = (&mut *self.world, (&mut self.elf, &mut self.stacks));
         Some(super::finish::report(
             &process,
             tracked,
