@@ -373,7 +373,13 @@ fn stacks_of_node_are_told() {
     }
     let script = "let a = []; for (let i = 0; i < 300; i++) a.push(Buffer.alloc(300000)); \
                   console.log(a.length)";
-    share("node", &["node", "--perf-basic-prof", "-e", script]);
+    // It writes a log where it is run.
+    let folder = Folder::new();
+    let run = format!(
+        "cd {} && exec node --perf-basic-prof -e '{script}'",
+        folder.path().display()
+    );
+    share("node", &["sh", "-c", &run]);
 }
 
 #[test]
