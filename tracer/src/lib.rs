@@ -1,7 +1,8 @@
 //! Explains why a process's virtual memory grew, and why it did not shrink.
 //!
 //! Data flows one way: [`probe`] → [`event`] → [`space`] → [`attribute`] → [`report`] →
-//! [`view`]. [`audit`] judges whole hosts, [`auditor`] gathers what it asks for. [`host`] gathers facts, [`cli`] says what is wanted.
+//! [`view`]. [`audit`] judges whole hosts, [`auditor`] gathers what it asks for,
+//! [`daemon`] answers for it. [`host`] gathers facts, [`cli`] says what is wanted.
 
 pub mod app;
 pub mod attribute;
@@ -9,6 +10,7 @@ pub mod audit;
 pub mod auditor;
 pub mod cli;
 pub mod cost;
+pub mod daemon;
 pub mod diagnosis;
 pub mod event;
 pub mod host;

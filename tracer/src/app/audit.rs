@@ -6,15 +6,13 @@ use std::{
 };
 
 use anyhow::Context as _;
-use tokio::{
-    runtime::Runtime,
-    signal::unix::{Signal, SignalKind, signal},
-    time::sleep,
-};
 
 use super::{
-    Failure, check_capabilities, exit_of, failed, is_watched, output::Destination, wide_style,
-    write_out,
+    Failure, check_capabilities,
+    clock::{Clock, Woken},
+    exit_of, failed, is_watched,
+    output::Destination,
+    wide_style, write_out,
 };
 use crate::{
     audit::{
@@ -25,10 +23,11 @@ use crate::{
     auditor::{Auditor, Options},
     cli::{
         Exit,
-        intent::{Audit, Capture, Format, Sort},
+        intent::{Audit, Capture, Format, Sort, Watch},
     },
     host::privilege,
     probe::CaptureWish,
+    units::Bytes,
     view::{self, Style, audit::Layout},
 };
 
@@ -36,9 +35,9 @@ use crate::{
 pub fn audit(wanted: &Audit) -> Result<(), Failure> {
     check_capabilities()?;
     let destination = Destination::open(&wanted.output).map_err(failed)?;
-    let mut clock = Clock::start().map_err(failed)?;
+    let mut clock = Clock::start(false).map_err(failed)?;
     let mut auditor = Auditor::open(options(wanted)).map_err(exit_of)?;
-    confine(&mut auditor, wanted, destination.is_elsewhere());
+    confine(&mut auditor, wanted.picks, destination.is_elsewhere());
     if let Some(pid) = wanted.explain
         && !auditor.knows(pid)
     {
@@ -79,15 +78,15 @@ fn watch(auditor: &mut Auditor, clock: &mut Clock, until: Option<Instant>) -> bo
         if left == Some(Duration::ZERO) {
             return true;
         }
-        if !clock.wait(left.map_or(rest, |left| left.min(rest))) {
+        if clock.wait(left.map_or(rest, |left| left.min(rest))) != Woken::Time {
             return false;
         }
     }
 }
 
 /// What was attached is; from here on little is needed, unless processes may be traced later.
-fn confine(auditor: &mut Auditor, wanted: &Audit, elsewhere: bool) {
-    let given_up = match wanted.picks {
+pub(super) fn confine(auditor: &mut Auditor, picks: usize, elsewhere: bool) {
+    let given_up = match picks {
         0 => privilege::confine(elsewhere, || auditor.counts_work()),
         _ => privilege::confine_for_now(elsewhere, || auditor.counts_work()),
     };
@@ -99,37 +98,55 @@ fn confine(auditor: &mut Auditor, wanted: &Audit, elsewhere: bool) {
 }
 
 fn options(wanted: &Audit) -> Options {
+    let sort = match wanted.sort {
+        Sort::Gap => rank::Sort::Gap,
+        Sort::VmSize => rank::Sort::VmSize,
+        Sort::Rss => rank::Sort::Rss,
+        Sort::Growth => rank::Sort::Growth,
+        Sort::Retained => rank::Sort::Retained,
+        Sort::Purged => rank::Sort::Purged,
+        Sort::Calls => rank::Sort::Calls,
+        Sort::Vmas => rank::Sort::Vmas,
+    };
+    let mut wishes = wishes(&wanted.watch, sort, wanted.top);
+    wishes.filter.pid = wanted.explain;
+    wishes.picks = wanted.picks;
+    wishes.pick_growth = wanted.pick_growth;
     Options {
-        wishes: Wishes {
-            min_size: wanted.min_size,
-            filter: Filter {
-                comm: wanted.comm.clone(),
-                user: wanted.user.clone(),
-                cgroup: wanted.cgroup.clone(),
-                pid: wanted.explain,
-            },
-            sort: match wanted.sort {
-                Sort::Gap => rank::Sort::Gap,
-                Sort::VmSize => rank::Sort::VmSize,
-                Sort::Rss => rank::Sort::Rss,
-                Sort::Growth => rank::Sort::Growth,
-                Sort::Retained => rank::Sort::Retained,
-                Sort::Purged => rank::Sort::Purged,
-                Sort::Calls => rank::Sort::Calls,
-                Sort::Vmas => rank::Sort::Vmas,
-            },
-            top: wanted.top,
-            picks: wanted.picks,
-            pick_growth: wanted.pick_growth,
+        max_events_per_second: wanted.max_events_per_second,
+        ..watching(&wanted.watch, wishes)
+    }
+}
+
+/// What is asked of the host; nobody is traced.
+pub(super) fn wishes(watch: &Watch, sort: rank::Sort, top: Option<usize>) -> Wishes {
+    Wishes {
+        min_size: watch.min_size,
+        filter: Filter {
+            comm: watch.comm.clone(),
+            user: watch.user.clone(),
+            cgroup: watch.cgroup.clone(),
+            pid: None,
         },
-        capture: Some(match wanted.capture {
+        sort,
+        top,
+        picks: 0,
+        pick_growth: Bytes(u64::MAX),
+    }
+}
+
+/// How it is found out.
+pub(super) fn watching(watch: &Watch, wishes: Wishes) -> Options {
+    Options {
+        wishes,
+        capture: Some(match watch.capture {
             Capture::Auto => CaptureWish::Best,
             Capture::Tracepoints => CaptureWish::Tracepoints,
             Capture::Trampolines => CaptureWish::Trampolines,
         }),
-        room: wanted.max_processes,
-        max_cpu: Some(wanted.max_cpu),
-        max_events_per_second: wanted.max_events_per_second,
+        room: watch.max_processes,
+        max_cpu: Some(watch.max_cpu),
+        max_events_per_second: None,
     }
 }
 
@@ -152,43 +169,5 @@ fn render(auditor: &mut Auditor, wanted: &Audit, style: Style) -> Result<Vec<u8>
                 .map_err(failed)?;
             Ok(document)
         }
-    }
-}
-
-/// What ends a wait.
-struct Clock {
-    runtime: Runtime,
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Clock {
-    fn start() -> anyhow::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("cannot start the asynchronous runtime")?;
-        let within = runtime.enter();
-        let [interrupt, terminate] = [SignalKind::interrupt(), SignalKind::terminate()]
-            .map(|kind| signal(kind).context("cannot listen to signals"));
-        drop(within);
-        Ok(Self {
-            runtime,
-            interrupt: interrupt?,
-            terminate: terminate?,
-        })
-    }
-
-    /// Waits so long; false if a signal came.
-    fn wait(&mut self, time: Duration) -> bool {
-        let (interrupt, terminate) = (&mut self.interrupt, &mut self.terminate);
-        self.runtime.block_on(async {
-            tokio::select! {
-                biased;
-                _ = interrupt.recv() => false,
-                _ = terminate.recv() => false,
-                () = sleep(time) => true,
-            }
-        })
     }
 }

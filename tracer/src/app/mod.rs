@@ -3,12 +3,14 @@
 //! Only here do arguments, a run and views meet, and only here is anything written.
 
 mod audit;
+mod clock;
 mod doctor;
 mod observe;
 mod output;
 mod record_file;
 mod replay;
 mod screen;
+mod serve;
 mod show;
 
 use std::{
@@ -35,12 +37,14 @@ type Failure = (Exit, anyhow::Error);
 
 /// Runs the program with these arguments, its name first.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
-    let done = match cli::parse(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let done = match cli::parse(&args) {
         Ok(Intent::Generate(paper)) => write_paper(paper),
         Ok(Intent::Trace(trace)) => observe::trace(&trace),
         Ok(Intent::Record(record)) => observe::record(&record),
         Ok(Intent::Report(report)) => replay::report(&report),
         Ok(Intent::Audit(wanted)) => audit::audit(&wanted),
+        Ok(Intent::Serve(wanted)) => serve::serve(&args, *wanted),
         Ok(Intent::Doctor(wanted)) => doctor::doctor(&wanted),
         Err(error) => {
             // Nothing is left to tell if standard error is closed.

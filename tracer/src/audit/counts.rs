@@ -84,6 +84,20 @@ pub struct Sizes {
 }
 
 impl Counts {
+    /// Nothing was counted.
+    pub const NONE: Self = Self {
+        calls: [0; CallKind::ALL.len()],
+        failed: [0; CallKind::ALL.len()],
+        sizes: Sizes {
+            mapped: Bytes(0),
+            unmapped: Bytes(0),
+            purged: Bytes(0),
+            lazily_freed: Bytes(0),
+        },
+        purges: 0,
+        lazy_frees: 0,
+    };
+
     /// All calls.
     #[must_use]
     pub fn total(&self) -> u64 {
@@ -94,6 +108,24 @@ impl Counts {
     #[must_use]
     pub fn failures(&self) -> u64 {
         self.failed.iter().sum()
+    }
+
+    /// The larger of each sum: what only grows is not seen falling.
+    #[must_use]
+    pub fn max(mut self, other: Self) -> Self {
+        let raise = |sum: &mut u64, other: u64| *sum = (*sum).max(other);
+        self.calls
+            .iter_mut()
+            .zip(other.calls)
+            .chain(self.failed.iter_mut().zip(other.failed))
+            .for_each(|(sum, other)| raise(sum, other));
+        raise(&mut self.sizes.mapped.0, other.sizes.mapped.0);
+        raise(&mut self.sizes.unmapped.0, other.sizes.unmapped.0);
+        raise(&mut self.sizes.purged.0, other.sizes.purged.0);
+        raise(&mut self.sizes.lazily_freed.0, other.sizes.lazily_freed.0);
+        raise(&mut self.purges, other.purges);
+        raise(&mut self.lazy_frees, other.lazy_frees);
+        self
     }
 
     /// Calls of a kind and how many of them failed.

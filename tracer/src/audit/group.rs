@@ -51,6 +51,22 @@ pub enum Runtime {
     Unknown,
 }
 
+impl Runtime {
+    /// Its name, as documents have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Containerd => "containerd",
+            Self::CriO => "cri-o",
+            Self::Podman => "podman",
+            Self::Lxc => "lxc",
+            Self::Machine => "machine",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// What begins the name of a container's scope (`PREFIX-ID.scope`), and whose it is.
 const SCOPES: [(&str, Runtime); 5] = [
     ("docker-", Runtime::Docker),

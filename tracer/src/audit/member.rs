@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     counts::{CallKind, Counts, Tally},
+    flow::Flow,
     judgement::{Basis, Judgement, Owned},
     reason,
     roll::Depth,
@@ -42,6 +43,8 @@ pub struct Member {
     tally: Tally,
     /// Whether the table let go of it.
     was_evicted: bool,
+    /// What was told of in [`super::roll::Roll::flows`].
+    told: Flow,
     /// Calls at the last report, and when that was.
     marked: (u64, Nanos),
     pub is_traced: bool,
@@ -77,6 +80,7 @@ impl Member {
             earlier: Counts::default(),
             tally: Tally::default(),
             was_evicted: false,
+            told: Flow::default(),
             marked: (0, now),
             is_traced: false,
             was_traced: false,
@@ -115,6 +119,32 @@ impl Member {
             }
         }
         self.tally = tally;
+    }
+
+    /// What the table is about to forget if it has `tally` now, or nothing of this process.
+    pub fn forgotten(&self, tally: Option<&Tally>) -> Counts {
+        let goes_on = tally.is_some_and(|tally| tally.since == self.tally.since || tally.by_exec);
+        if goes_on || self.tally.since == Nanos(0) {
+            return Counts::NONE;
+        }
+        self.tally.counts
+    }
+
+    /// Whether the table had it at the last look.
+    pub const fn is_counted(&self) -> bool {
+        self.tally.since.0 != 0
+    }
+
+    /// The table let go of it.
+    pub fn evict(&mut self) {
+        self.earlier += std::mem::take(&mut self.tally).counts;
+        self.was_evicted = true;
+    }
+
+    /// What it did since this was last called.
+    pub fn tell(&mut self) -> Flow {
+        let now = Flow::of(&self.counts());
+        now.since(std::mem::replace(&mut self.told, now))
     }
 
     fn counts(&self) -> Counts {

@@ -6,6 +6,8 @@
 //! which of the two is part of the judgement.
 
 pub mod counts;
+pub mod export;
+pub mod flow;
 pub mod group;
 pub mod judgement;
 mod member;

@@ -6,7 +6,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    counts::{Tally, Turnover},
+    counts::{Counts, Tally, Turnover},
+    flow::Flow,
     judgement::Judgement,
     member::Member,
     rank::{Filter, Sort, rank},
@@ -15,6 +16,8 @@ use super::{
     totals::Adding,
 };
 use crate::units::{Bytes, Nanos, Pid};
+
+mod flows;
 
 /// How much is read of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +57,12 @@ pub struct Roll {
     kernel_threads: u64,
     zombies: u64,
     turnover: Option<Turnover>,
+    /// What processes that are in the table did, as far as it has it.
+    present: Counts,
+    /// What the table forgot when it let go of processes.
+    forgotten: Counts,
+    /// What processes that ended did and nobody was told of yet, by control group.
+    left: BTreeMap<String, Flow>,
 }
 
 impl Roll {
@@ -68,7 +77,15 @@ impl Roll {
             kernel_threads: 0,
             zombies: 0,
             turnover: None,
+            present: Counts::NONE,
+            forgotten: Counts::NONE,
+            left: BTreeMap::new(),
         }
+    }
+
+    /// Something else is asked from now on. What is known stays.
+    pub fn wish(&mut self, wishes: Wishes) {
+        self.wishes = wishes;
     }
 
     /// All processes were looked at.
@@ -84,6 +101,7 @@ impl Roll {
                 Kind::User => self.seen(now, sample),
             }
         }
+        self.bid_farewell();
         self.members.retain(|_, member| member.seen);
         self.is_complete = true;
     }
@@ -103,6 +121,7 @@ impl Roll {
 
     /// The kernel side's table was read.
     pub fn count(&mut self, tallies: &[(Pid, Tally)], turnover: Turnover) {
+        self.sum_up(tallies, &turnover);
         for (pid, tally) in tallies {
             if let Some(member) = self.members.get_mut(pid) {
                 member.count(*tally);

@@ -10,6 +10,7 @@ mod snapshot;
 mod traced;
 
 use std::{
+    collections::BTreeMap,
     io,
     time::{Duration, Instant},
 };
@@ -17,6 +18,8 @@ use std::{
 use crate::{
     attribute::evidence::Settings,
     audit::{
+        counts::Counts,
+        flow::Flow,
         judgement::Judgement,
         pace::Pace,
         roll::{self, Depth, Roll},
@@ -24,7 +27,7 @@ use crate::{
     },
     cost::OwnCost,
     host::{clock, crowd, kernel, own, privilege},
-    probe::{CaptureWish, Census, ProbeError},
+    probe::{CaptureWish, Census, ProbeError, Program},
     units::{Bytes, Nanos, PageSize, Pid},
     world::{Limits, Outcome},
 };
@@ -65,6 +68,13 @@ pub struct Options {
     pub max_cpu: Option<u32>,
     /// Events of traced processes per second at most.
     pub max_events_per_second: Option<u64>,
+}
+
+/// So many per cent of a processor, half of it for maps and looks, half for processes that are
+/// traced; and `credit` nanoseconds to begin with.
+fn pace(max_cpu: Option<u32>, credit: u64) -> Pace {
+    let share = max_cpu.map(|percent| u64::from(percent) * 10_000_000 / 2);
+    Pace::new(MAPS_PER_SECOND, share, credit)
 }
 
 /// A host under watch.
@@ -112,8 +122,6 @@ impl Auditor {
                 cpu_percent: max_cpu.map(|percent| (percent / 2).max(1)),
             },
         };
-        // Half of it for maps and looks, half for processes that are traced.
-        let share = max_cpu.map(|percent| u64::from(percent) * 10_000_000 / 2);
         let credit = u64::try_from(FIRST_ROUND.as_nanos()).unwrap_or(0);
         let mut auditor = Self {
             roll: Roll::new(wishes, begun),
@@ -124,7 +132,7 @@ impl Auditor {
             files: Files::default(),
             users: crowd::Users::read(),
             page: kernel::page_size(),
-            pace: Pace::new(MAPS_PER_SECOND, share, credit),
+            pace: pace(max_cpu, credit),
             looked: None,
             snapshots: (0, 0),
             max_map_count: crowd::max_map_count(),
@@ -156,6 +164,25 @@ impl Auditor {
         self.census
             .as_mut()
             .is_none_or(|census| census.read().is_ok())
+    }
+
+    /// Something else is asked from now on. What is known stays, and counting goes on.
+    pub fn wish(&mut self, wishes: roll::Wishes, max_cpu: Option<u32>) {
+        self.roll.wish(wishes);
+        self.pace = pace(max_cpu, 0);
+    }
+
+    /// What was done since this was last called, by control group; and what was counted of all
+    /// processes of the host so far.
+    pub fn flows(&mut self) -> (BTreeMap<String, Flow>, Counts) {
+        (self.roll.flows(), self.roll.host())
+    }
+
+    /// The programs that count.
+    #[must_use]
+    pub fn programs(&self, is_measured: bool) -> Vec<Program> {
+        let census = self.census.as_ref();
+        census.map_or_else(Vec::new, |census| census.programs(is_measured))
     }
 
     /// Says something with every report from now on.

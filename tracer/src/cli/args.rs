@@ -4,7 +4,7 @@ use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum, ValueHint};
 
-use super::{audit::AuditArgs, generate::Paper, help, values};
+use super::{audit::AuditArgs, generate::Paper, help, serve::ServeArgs, values};
 
 /// Explains why a process's virtual memory grew, and why it did not shrink
 ///
@@ -77,6 +77,12 @@ pub enum Task {
     /// allocator follow. Ends after 5 seconds unless told otherwise; Ctrl-C ends it sooner, with
     /// the report.
     Audit(Box<AuditArgs>),
+    /// Audit this host all the time, and answer Prometheus
+    ///
+    /// Serves, over HTTP on this machine alone: /metrics (Prometheus or OpenMetrics text), /audit
+    /// and /status (JSON), /healthz and /readyz. SIGHUP reads the settings again, SIGTERM and
+    /// Ctrl-C end it with exit code 0. Described in docs/serve.md.
+    Serve(Box<ServeArgs>),
     /// Tell what this host allows, and why not
     ///
     /// Looks at the kernel, at the rights of the caller and at /proc, and really loads and

@@ -5,9 +5,10 @@ use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 use clap::{ValueEnum, ValueHint};
 
 use super::{
-    args::{BoundArgs, Capture, Color, Format},
+    args::{BoundArgs, Color, Format},
     intent::{Output, output},
     values,
+    watch::{Watch, WatchArgs},
 };
 use crate::units::{Bytes, Pid};
 
@@ -39,30 +40,8 @@ pub struct AuditArgs {
     #[arg(long, value_name = "BY", default_value = "gap")]
     pub sort: Sort,
 
-    /// Only processes of this name; "*" at its beginning or end stands for anything
-    #[arg(long, value_name = "NAME")]
-    pub comm: Option<String>,
-
-    /// Only processes of this user, by name or id
-    #[arg(long, value_name = "USER")]
-    pub user: Option<String>,
-
-    /// Only processes whose control group's path contains this: a unit, a container's id, …
-    #[arg(long, value_name = "PART")]
-    pub cgroup: Option<String>,
-
-    /// Only processes whose VmSize is at least this; smaller ones are only counted
-    ///
-    /// Their maps are not read either. Bytes, or with K, M, G, T.
-    #[arg(short = 'z', long, value_name = "SIZE", default_value = "16M", value_parser = values::size)]
-    pub min_size: u64,
-
-    /// Use at most about this share of one processor, per cent
-    ///
-    /// Maps are read more slowly, and processes are not traced all the time, to keep to it. A
-    /// first round of maps at the start takes up to two seconds of a processor beyond it.
-    #[arg(long, value_name = "PERCENT", default_value = "2", value_parser = values::percent)]
-    pub max_cpu: u32,
+    #[command(flatten)]
+    pub watch: WatchArgs,
 
     /// Trace up to this many processes call by call: those that a filter asks for, and those that
     /// grow by --pick-growth
@@ -77,15 +56,6 @@ pub struct AuditArgs {
 
     #[command(flatten)]
     pub bounds: BoundArgs,
-
-    /// How many processes can be counted at once; of more, those that called least recently are
-    /// let go of, and that is reported
-    #[arg(long, value_name = "N", default_value = "16384", value_parser = values::count)]
-    pub max_processes: u32,
-
-    /// Where the kernel is tapped; auto: by trampolines if it allows them
-    #[arg(long, value_name = "HOW", default_value = "auto")]
-    pub capture: Capture,
 
     /// How to write the report
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
@@ -138,26 +108,14 @@ pub struct Audit {
     pub top: Option<usize>,
     /// By what.
     pub sort: Sort,
-    /// Its name.
-    pub comm: Option<String>,
-    /// Its user.
-    pub user: Option<String>,
-    /// A part of its control group.
-    pub cgroup: Option<String>,
-    /// Its VmSize.
-    pub min_size: Bytes,
-    /// Per cent of one processor that reading maps may take.
-    pub max_cpu: u32,
+    /// What is watched, and how.
+    pub watch: Watch,
     /// How many processes are traced at once.
     pub picks: usize,
     /// From what growth on.
     pub pick_growth: Bytes,
     /// Events of those per second at most.
     pub max_events_per_second: Option<u64>,
-    /// How many processes can be counted at once.
-    pub max_processes: u32,
-    /// How calls are captured.
-    pub capture: Capture,
     /// How to write.
     pub format: Format,
     /// Where to.
@@ -176,6 +134,11 @@ impl From<AuditArgs> for Audit {
             Format::Text => Some(args.top.unwrap_or(SHOWN)),
             Format::Json => args.top,
         };
+        let mut watch = Watch::from(args.watch);
+        if explain.is_some() {
+            // It was asked for: no size is too small.
+            watch.min_size = Bytes(0);
+        }
         Self {
             duration: match args.interval {
                 Some(_) => args.duration,
@@ -184,21 +147,11 @@ impl From<AuditArgs> for Audit {
             interval: args.interval,
             top: top.and_then(|top| usize::try_from(top).ok()),
             sort: args.sort,
-            comm: args.comm,
-            user: args.user,
-            cgroup: args.cgroup,
-            min_size: match explain {
-                // It was asked for: no size is too small.
-                Some(_) => Bytes(0),
-                None => Bytes(args.min_size),
-            },
+            watch,
             explain,
-            max_cpu: args.max_cpu,
             picks: usize::try_from(args.picks).unwrap_or(usize::MAX),
             pick_growth: Bytes(args.pick_growth),
             max_events_per_second: args.bounds.max_events_per_second,
-            max_processes: args.max_processes,
-            capture: args.capture,
             format: args.format,
             output: output(args.output),
             quiet: args.quiet,
@@ -237,11 +190,11 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_never_too_small() {
-        assert_eq!(audit("tracer audit").min_size, Bytes(16 << 20));
-        assert_eq!(audit("tracer audit -z 1G").min_size, Bytes(1 << 30));
+        assert_eq!(audit("tracer audit").watch.min_size, Bytes(16 << 20));
+        assert_eq!(audit("tracer audit -z 1G").watch.min_size, Bytes(1 << 30));
         let explained = audit("tracer audit --explain 7");
         assert_eq!(
-            (explained.explain, explained.min_size),
+            (explained.explain, explained.watch.min_size),
             (Some(Pid(7)), Bytes(0))
         );
     }

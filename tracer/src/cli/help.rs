@@ -44,6 +44,10 @@ const EXAMPLES: &[(&str, &str)] = &[
         "Rank all processes of this host, and say of each what its VmSize consists of.",
     ),
     (
+        "sudo tracer serve",
+        "The same all the time, as metrics for Prometheus at http://127.0.0.1:9435/metrics.",
+    ),
+    (
         "sudo tracer doctor",
         "Tell what this kernel and this user allow, and what is used instead.",
     ),

@@ -1,6 +1,6 @@
 //! What the arguments mean, known to make sense: no combination here is an error.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::error::ErrorKind;
 
@@ -11,6 +11,8 @@ use super::{
 pub use super::{
     args::{Capture, Color, Format, Measure},
     audit::{Audit, Sort},
+    serve::Serve,
+    watch::Watch,
 };
 use crate::units::{Bytes, Pid};
 
@@ -27,6 +29,8 @@ pub enum Intent {
     Report(Report),
     /// All processes of this host, judged.
     Audit(Box<Audit>),
+    /// The same all the time, for Prometheus.
+    Serve(Box<Serve>),
     /// What this host allows.
     Doctor(Doctor),
 }
@@ -200,6 +204,8 @@ pub enum Conflict {
     TwoSubjects,
     /// The summary would take the recording's place.
     OneFile,
+    /// Other machines can reach the address, and that was not said to be meant.
+    Remote(SocketAddr),
 }
 
 impl TryFrom<Args> for Intent {
@@ -233,6 +239,7 @@ impl TryFrom<Args> for Intent {
                 view: View::from(args.view),
             })),
             Some(Task::Audit(args)) => Ok(Self::Audit(Box::new(Audit::from(*args)))),
+            Some(Task::Serve(args)) => Ok(Self::Serve(Box::new(Serve::try_from(*args)?))),
             Some(Task::Doctor(args)) => Ok(Self::Doctor(Doctor {
                 format: args.format,
                 output: output(args.output),
@@ -334,15 +341,24 @@ impl Conflict {
         let (kind, text) = match self {
             Self::NoSubject => (
                 ErrorKind::MissingRequiredArgument,
-                "nothing to trace: give a running process with --pid, or a command after --",
+                "nothing to trace: give a running process with --pid, or a command after --"
+                    .to_owned(),
             ),
             Self::TwoSubjects => (
                 ErrorKind::ArgumentConflict,
-                "two things to trace: give either --pid or a command after --, not both",
+                "two things to trace: give either --pid or a command after --, not both".to_owned(),
             ),
             Self::OneFile => (
                 ErrorKind::ArgumentConflict,
-                "one file for the summary and the recording: give --output and --record a file each",
+                "one file for the summary and the recording: give --output and --record a file each"
+                    .to_owned(),
+            ),
+            Self::Remote(address) => (
+                ErrorKind::ArgumentConflict,
+                format!(
+                    "{address} can be reached from other machines, and there is neither encryption \
+                     nor authentication: say --allow-remote if that is meant, or listen at 127.0.0.1"
+                ),
             ),
         };
         clap::Error::raw(kind, text)

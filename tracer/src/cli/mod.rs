@@ -8,7 +8,9 @@ pub mod exit;
 pub mod generate;
 mod help;
 pub mod intent;
+mod serve;
 mod values;
+mod watch;
 
 use std::ffi::OsString;
 
@@ -16,6 +18,7 @@ use clap::{Command, CommandFactory as _, FromArgMatches as _};
 
 pub use exit::Exit;
 pub use intent::Intent;
+pub use serve::{LONGEST_FILE, with_file};
 
 /// The command line's definition: help, completions and the man page are made from it.
 #[must_use]

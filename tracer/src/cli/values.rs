@@ -12,6 +12,8 @@ const MOST_COUNTED: u32 = HIGHEST_PID;
 const LARGEST_STACK: u32 = 32;
 /// Processes that an audit traces: each has a model of its address space.
 const MOST_PICKS: u32 = 64;
+/// The most processes or groups that have series of their own.
+const MOST_EXPORTED: u32 = 1000;
 /// The largest recording, MiB: one TiB.
 const LARGEST_RECORDING: u32 = 1 << 20;
 
@@ -105,6 +107,14 @@ pub fn stack_size(text: &str) -> Result<u32, String> {
     let size = text.parse().ok();
     size.filter(|size: &u32| (1..=LARGEST_STACK).contains(size))
         .ok_or_else(|| format!("give a number from 1 to {LARGEST_STACK}, in KiB"))
+}
+
+/// How many to export: few enough for a server of metrics.
+pub fn exported(text: &str) -> Result<u32, String> {
+    let count = text.parse().ok();
+    count
+        .filter(|count| (1..=MOST_EXPORTED).contains(count))
+        .ok_or_else(|| format!("give a number from 1 to {MOST_EXPORTED}"))
 }
 
 /// A size of a recording, MiB.

@@ -176,6 +176,18 @@ fn confine_but(asleep: &[Capability], maps_work: impl FnOnce() -> bool) -> Resul
     nix::sys::prctl::set_no_new_privs().context("cannot give up new privileges")
 }
 
+/// Gives up, for good, all that this thread may do.
+///
+/// # Errors
+/// The kernel refuses to take it.
+pub fn renounce() -> Result<()> {
+    let _ = caps::clear(None, CapSet::Ambient);
+    for kind in [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable] {
+        set(kind, &HashSet::new())?;
+    }
+    Ok(())
+}
+
 /// Does something with all that this process may still do.
 pub fn awake<T>(act: impl FnOnce() -> T) -> T {
     let effective = held(CapSet::Effective);

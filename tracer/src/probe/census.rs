@@ -28,6 +28,10 @@ use crate::{
     units::{Bytes, Nanos, Pid},
 };
 
+mod inventory;
+
+pub use inventory::{Measuring, Program, host_measures};
+
 /// What the other programs' maps are made with: nothing uses them.
 const UNUSED: u32 = 1;
 /// The same for tables that evict, which keep some entries for each processor.

@@ -17,7 +17,7 @@ mod trial;
 mod words;
 
 pub use attach::{Capture, CaptureWish};
-pub use census::Census;
+pub use census::{Census, Measuring, Program, host_measures};
 pub use error::ProbeError;
 pub use load::{Availability, Calls, Options, Probes, StackWish};
 pub use loss::{Losses, WithoutStack};

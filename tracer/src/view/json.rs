@@ -99,6 +99,10 @@ impl Schema {
         name: "tracer.doctor",
         version: 1,
     };
+    pub(super) const STATUS: Self = Self {
+        name: "tracer.status",
+        version: 1,
+    };
     pub(super) const EVENT: Self = Self {
         name: "tracer.event",
         version: 1,

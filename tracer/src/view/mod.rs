@@ -13,6 +13,7 @@ pub mod json;
 mod number;
 mod page;
 pub mod profile;
+pub mod serve;
 pub mod status;
 mod style;
 mod table;

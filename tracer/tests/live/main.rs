@@ -26,6 +26,7 @@ mod recording;
 mod scale;
 mod scenarios;
 mod seed;
+mod serve;
 mod settings;
 mod short;
 mod stacks;

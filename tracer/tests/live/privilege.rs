@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::harness::{
-    Folder, Target, Tracer, command, fact, installed, skip, tracer_program, wait_for,
+    Folder, Target, Tracer, command, fact, http, installed, skip, tracer_program, wait_for,
 };
 
 /// `nobody`, and a user that nobody is.
@@ -356,4 +356,57 @@ fn a_program_that_changes_its_user_goes_on_being_traced() {
     let account = tracer.interrupt().account();
     account.check_trust();
     assert_eq!(account.text("/target/comm"), "cat");
+}
+
+/// What `dist/systemd/tracer.service` gives a daemon is enough, and it keeps less.
+#[test]
+#[ignore = "loads probes into the kernel: needs root"]
+fn a_daemon_runs_without_root_and_answers_without_any_right() {
+    let folder = Folder::new();
+    let all = format!("{},cap_sys_ptrace,cap_dac_read_search", for_probes());
+    let Some(program) = capable(&folder, &all) else {
+        return;
+    };
+    let others = process_of(ANOTHER);
+    let mut command = as_user(NOBODY, &program);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--min-size", "0"]);
+    command.args(["--interval", "300ms", "--max-cpu", "100"]);
+    let tracer = Tracer::run(command);
+    let address = wait_for("the daemon to listen", || {
+        let said = tracer.said();
+        assert!(said.is_empty() || said.contains("http://"), "{said}");
+        let (_, rest) = said.split_once("http://")?;
+        rest.split_once("/metrics")?.0.parse().ok()
+    });
+    wait_for("another user's process to be judged", || {
+        let audit = http::get(address, "/audit", "");
+        if audit.code != 200 {
+            return None;
+        }
+        let audit: serde_json::Value = serde_json::from_str(&audit.body).expect("JSON");
+        let mut rows = audit["processes"].as_array()?.iter();
+        let row = rows.find(|row| row["pid"] == others.pid())?;
+        (row["basis"] == "snapshot").then_some(())
+    });
+    let kept = CAP_SYS_PTRACE | CAP_DAC_READ_SEARCH | for_maps();
+    let mut held = capabilities(tracer.pid(), "CapPrm");
+    held.sort_unstable();
+    assert_eq!(held, [0, kept], "who answers, and who audits");
+    tracer.signal(nix::sys::signal::Signal::SIGTERM);
+    let ended = tracer.finish();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+#[test]
+#[ignore = "loads probes into the kernel: needs root"]
+fn a_daemon_without_rights_says_which() {
+    let folder = Folder::new();
+    let Some(program) = capable(&folder, "cap_sys_ptrace") else {
+        return;
+    };
+    let mut command = as_user(NOBODY, &program);
+    command.args(["serve", "--listen", "127.0.0.1:0"]);
+    let ended = Tracer::run(command).finish();
+    let said = ended.failed_with(3);
+    assert!(said.contains("cap_bpf and cap_perfmon missing"), "{said}");
 }

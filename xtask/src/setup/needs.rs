@@ -67,7 +67,7 @@ const BUILD_PROGRAMS: [(&str, Need); 2] = [
         need("make", &["make"], "builds the jemalloc inside the workload"),
     ),
 ];
-const TEST_PROGRAMS: [(&str, Need); 6] = [
+const TEST_PROGRAMS: [(&str, Need); 7] = [
     (
         "musl-gcc",
         Need {
@@ -115,6 +115,17 @@ const TEST_PROGRAMS: [(&str, Need); 6] = [
                 "stress-ng",
                 &["stress-ng"],
                 "stresses memory while tests trace it",
+            )
+        },
+    ),
+    (
+        "prometheus",
+        Need {
+            optional: true,
+            ..need(
+                "prometheus and promtool",
+                &["prometheus"],
+                "scrapes the daemon in tests, and checks its metrics and rules",
             )
         },
     ),

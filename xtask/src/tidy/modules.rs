@@ -32,6 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("session",   &["world", "track", "view", "report", "attribute", "space", "event", "units"]),
     ("recording", &["cost", "world", "report", "attribute", "space", "event", "units"]),
     ("auditor",   &["cost", "audit", "session", "world", "probe", "host", "report", "attribute", "space", "units"]),
+    ("daemon",    &["audit", "view", "host", "units"]),
     ("cli",       &["units"]),
     ("app",       ALL),
     ("lib",       ALL),

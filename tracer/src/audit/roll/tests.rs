@@ -273,3 +273,75 @@ fn who_may_not_be_read_is_counted_and_left_alone() {
     assert_eq!(audit.coverage.unreadable, 1);
     assert_eq!(audit.processes[0].reason, reason::NOT_LOOKED_AT);
 }
+
+fn calls(flows: &std::collections::BTreeMap<String, Flow>, pid: u32) -> u64 {
+    let path = format!("/system.slice/s{pid}.service");
+    flows.get(&path).map_or(0, |flow| flow.calls)
+}
+
+#[test]
+fn each_call_flows_once_and_to_its_group() {
+    let mut roll = roll(|_| {});
+    roll.look(Nanos(1), vec![sample(1, 100), sample(2, 100)]);
+    introduce_all(&mut roll);
+    let none = Turnover::default();
+    roll.count(&[(Pid(1), tally(1, 5)), (Pid(2), tally(1, 7))], none);
+    let flows = roll.flows();
+    assert_eq!((calls(&flows, 1), calls(&flows, 2)), (5, 7));
+    assert!(roll.flows().is_empty());
+    roll.count(&[(Pid(1), tally(1, 6)), (Pid(2), tally(1, 9))], none);
+    // The second ends: what it was seen to do is told all the same.
+    roll.look(Nanos(4), vec![sample(1, 100)]);
+    let flows = roll.flows();
+    assert_eq!((calls(&flows, 1), calls(&flows, 2)), (1, 2));
+}
+
+#[test]
+fn what_was_not_asked_for_does_not_come_later() {
+    let mut roll = roll(|wishes| wishes.filter.comm = Some("p2".to_owned()));
+    roll.look(Nanos(1), vec![sample(1, 100)]);
+    introduce_all(&mut roll);
+    roll.count(&[(Pid(1), tally(1, 5))], Turnover::default());
+    assert!(roll.flows().is_empty());
+    let mut wishes = roll.wishes.clone();
+    wishes.filter.comm = None;
+    roll.wish(wishes);
+    roll.count(&[(Pid(1), tally(1, 6))], Turnover::default());
+    assert_eq!(calls(&roll.flows(), 1), 1);
+}
+
+#[test]
+fn sums_of_the_host_outlast_ends_and_evictions() {
+    let mut roll = roll(|_| {});
+    let all = || vec![sample(1, 100), sample(2, 100)];
+    let total = |roll: &Roll| roll.host().total();
+    let mut turnover = Turnover::default();
+    roll.look(Nanos(1), all());
+    roll.count(&[(Pid(1), tally(1, 5)), (Pid(2), tally(1, 7))], turnover);
+    assert_eq!(total(&roll), 12);
+    // The table lets go of the first, which calls again later.
+    turnover.evicted = 1;
+    roll.look(Nanos(2), all());
+    roll.count(&[(Pid(2), tally(1, 8))], turnover);
+    assert_eq!(total(&roll), 13);
+    roll.count(&[(Pid(1), tally(3, 1)), (Pid(2), tally(1, 8))], turnover);
+    assert_eq!(total(&roll), 14);
+    assert!(row(&mut roll, 1, 4).counts_incomplete);
+    // It is let go of and comes back between two looks.
+    turnover.evicted = 2;
+    roll.count(&[(Pid(1), tally(4, 1)), (Pid(2), tally(1, 8))], turnover);
+    assert_eq!(total(&roll), 15);
+    // The second ends: the table has its sum.
+    turnover.gone = tally(0, 8).counts;
+    roll.look(Nanos(6), vec![sample(1, 100)]);
+    roll.count(&[(Pid(1), tally(4, 1))], turnover);
+    assert_eq!(total(&roll), 15);
+    // Another program in the first: what the old one did is among what is gone.
+    turnover.gone += tally(0, 1).counts;
+    let by_exec = Tally {
+        by_exec: true,
+        ..tally(7, 2)
+    };
+    roll.count(&[(Pid(1), by_exec)], turnover);
+    assert_eq!(total(&roll), 17);
+}

@@ -5,7 +5,7 @@ mod explain;
 mod json;
 mod ranking;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use explain::explain;
 pub use json::{Layout, write_json};

@@ -21,7 +21,7 @@ const SCHEMA: &str = include_str!("../../../../docs/audit.schema.json");
 const PAGE: &str = include_str!("../../../../docs/audit.md");
 const MIB: u64 = 1 << 20;
 
-fn row(pid: u32, basis: Option<Basis>) -> Row {
+pub(in crate::view) fn row(pid: u32, basis: Option<Basis>) -> Row {
     Row {
         pid: Pid(pid),
         ns_pid: Some(Pid(7)),
@@ -71,7 +71,7 @@ fn row(pid: u32, basis: Option<Basis>) -> Row {
     }
 }
 
-fn audit() -> Audit {
+pub(in crate::view) fn audit() -> Audit {
     let sums = Sums {
         processes: 3,
         vm_size: Bytes(3 << 30),

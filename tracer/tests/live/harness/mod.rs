@@ -4,6 +4,7 @@
 mod account;
 mod family;
 mod folder;
+pub mod http;
 mod kernel;
 mod process;
 mod tracer;

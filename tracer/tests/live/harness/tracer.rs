@@ -164,6 +164,11 @@ impl Tracer {
         });
     }
 
+    /// What it said on standard error so far.
+    pub fn said(&self) -> String {
+        fs::read_to_string(self.folders.stderr()).unwrap_or_default()
+    }
+
     /// Its standard output, which a command that it started writes to as well.
     pub fn take_stdout(&mut self) -> ChildStdout {
         self.stdout.take().expect("taken once")
