@@ -14,6 +14,8 @@ $bb mount -t debugfs debugfs /sys/kernel/debug
 $bb mount -t tracefs tracefs /sys/kernel/tracing
 $bb mount -t bpf bpf /sys/fs/bpf
 $bb mount -t cgroup2 cgroup2 /sys/fs/cgroup
+# The daemon is asked over it.
+$bb ifconfig lo 127.0.0.1 up
 echo "vm: booted $($bb uname -r)"
 export PATH=/usr/bin:/usr/sbin HOME=/ LANG=C.UTF-8
 while read -r line; do
