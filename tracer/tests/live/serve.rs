@@ -140,7 +140,7 @@ fn metrics_tell_of_processes_and_of_the_daemon_itself() {
     wait_for("the process to be judged", || {
         let text = daemon.metrics();
         let line = text.lines().find(|line| line.starts_with(&info))?;
-        (line.contains("allocator=\"jemalloc\"") && !line.contains("not-looked-at")).then_some(())
+        (line.contains("jemalloc") && !line.contains("not-looked-at")).then_some(())
     });
     let vm_size = format!(
         "tracer_process_virtual_memory_bytes{{pid=\"{}\",comm=\"workload\"}}",

@@ -53,8 +53,8 @@ families! {
     MAPPINGS_LIMIT: Gauge "tracer_mappings_limit" []
         "Mappings that a process may have (vm.max_map_count)."
     // Processes.
-    PROCESS: Info "tracer_process_info" ["pid", "comm", "user", "cgroup", "allocator", "reason"]
-        "A leading process: its user, control group, the largest of its allocators, and why its VmSize is what it is."
+    PROCESS: Info "tracer_process_info" ["pid", "comm", "user", "cgroup", "allocators", "reason"]
+        "A leading process: its user, control group, the allocators found in it, and why its VmSize is what it is."
     PROCESS_VM: Gauge "tracer_process_virtual_memory_bytes" ["pid", "comm"]
         "VmSize."
     PROCESS_RSS: Gauge "tracer_process_resident_memory_bytes" ["pid", "comm"]

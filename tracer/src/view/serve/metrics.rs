@@ -101,13 +101,14 @@ impl Page {
             .collect();
         for ([pid, comm], row) in &rows {
             let user = row.user.clone().or(row.uid.map(|uid| uid.to_string()));
-            let allocator = row.allocators.first().map_or("", |found| &found.name);
+            let allocators = row.allocators.iter().map(|found| &*found.name);
+            let allocators: Vec<&str> = allocators.collect();
             let labels = [
                 pid,
                 comm,
                 &*label::value(&user.unwrap_or_default()),
                 &*label::value(row.cgroup.as_deref().unwrap_or_default()),
-                &*label::value(allocator),
+                &*label::value(&allocators.join(",")),
                 row.reason,
             ];
             self.0.sample(&PROCESS, &labels, 1_u64);
