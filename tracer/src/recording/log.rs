@@ -73,7 +73,7 @@ pub enum WhyStopped {
 /// What was recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
-    /// Records of the ring.
+    /// Records of events.
     pub records: u64,
     /// The size of the recording.
     pub size: Bytes,

@@ -141,7 +141,8 @@ impl<W: World, S: Store> World for Recorder<W, S> {
         let drained = self.world.drain(most, |record| {
             // What was found on a stack is an answer of the world; the stack itself is not kept.
             match stack::without_content(record) {
-                Some(bare) => log.record(bare.as_bytes()),
+                // And it is no event.
+                Some(bare) => log.put(Item::Record(bare.as_bytes())),
                 None => log.record(record),
             }
             take(record);

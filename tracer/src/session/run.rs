@@ -167,12 +167,14 @@ impl<W: World> Session<'_, W> {
             ));
         }
         notes.extend(self.notes_on_stacks());
+        // Before the world is told that nothing more will be asked.
+        let own_cost = self.world.own_cost();
         notes.extend(self.world.closing_notes());
         self.ended.sort_by_key(|(order, _)| *order);
         let processes = self.ended.into_iter().map(|(_, report)| report).collect();
         Report {
             processes,
-            own_cost: self.world.own_cost(),
+            own_cost,
             sampling: self.bounds.sampling(),
             notes,
         }
