@@ -52,6 +52,11 @@ pub struct StackWish {
 }
 
 impl StackWish {
+    /// No stack is copied.
+    pub const NONE: Self = Self {
+        most: Bytes(0),
+        threshold: Bytes(0),
+    };
     /// New stacks a second and processor: 16 MiB a second of the largest at most.
     const RATE: u64 = 1000;
     /// New stacks at once.
@@ -155,14 +160,35 @@ impl Probes {
     /// This build has no probes, or the kernel lacks or refuses something they cannot do
     /// without.
     pub fn load(options: Options) -> Result<(Self, Ring), ProbeError> {
-        let (layout, availability) = prepare()?;
+        let (layout, mut availability) = prepare()?;
+        let refusal = match Self::load_plainer(options, layout, &availability) {
+            Err(ProbeError::Unsupported(refusal)) if options.stacks.most > Bytes(0) => refusal,
+            loaded => return loaded,
+        };
+        let options = Options {
+            stacks: StackWish::NONE,
+            ..options
+        };
+        availability.notes.push(format!(
+            "this kernel refuses the programs that copy callers' stacks, so that callers are told \
+             from the top words of the stack only ({refusal})"
+        ));
+        Self::load_plainer(options, layout, &availability)
+    }
+
+    /// Loads, without direct loads if the kernel refuses those.
+    fn load_plainer(
+        options: Options,
+        layout: Layout,
+        availability: &Availability,
+    ) -> Result<(Self, Ring), ProbeError> {
         match Self::load_with(options, layout, availability.clone()) {
             Err(ProbeError::Unsupported(_)) if layout.direct != 0 => {
                 let layout = Layout {
                     direct: 0,
                     ..layout
                 };
-                Self::load_with(options, layout, availability)
+                Self::load_with(options, layout, availability.clone())
             }
             loaded => loaded,
         }

@@ -4,7 +4,12 @@
 use aya::{Ebpf, maps::MapType, programs::Program, sys::is_map_supported};
 use tracer_ebpf::Layout;
 
-use super::{attach, error::refused, layout, load};
+use super::{
+    attach,
+    error::refused,
+    layout,
+    load::{self, StackWish},
+};
 use crate::{
     diagnosis::{Fact, LoadedProgram, Topic, VERIFIER_LIMIT},
     host::{kernel::Release, survey},
@@ -30,6 +35,13 @@ const TRACEPOINTS: [(&str, Topic); 5] = [
     ("sched_process_exec", Topic::ProcessExec),
     ("sched_process_exit", Topic::ProcessExit),
 ];
+
+/// What is copied of stacks: nothing where the kernel refuses the programs that do.
+fn stacks(layout: Layout) -> StackWish {
+    let wish = StackWish::default();
+    let tried = load::open(layout, RING, wish).and_then(|mut ebpf| attach::try_exit(&mut ebpf));
+    tried.map_or(StackWish::NONE, |()| wish)
+}
 
 /// Tries it all.
 #[must_use]
@@ -128,12 +140,11 @@ impl Trial {
     }
 
     /// The layout with which programs load directly, if they may.
-    fn direct_loads(&mut self, layout: Layout) -> Layout {
+    fn direct_loads(&mut self, layout: Layout, stacks: StackWish) -> Layout {
         let direct =
             Release::running().map_or(layout, |release| load::with_direct_loads(layout, release));
         let tried = (direct.direct != 0).then(|| {
-            load::open(direct, RING, load::StackWish::default())
-                .and_then(|mut ebpf| attach::try_exit(&mut ebpf))
+            load::open(direct, RING, stacks).and_then(|mut ebpf| attach::try_exit(&mut ebpf))
         });
         let (fact, layout) = match tried {
             Some(Ok(())) => (Fact::yes(Topic::DirectLoads, ""), direct),
@@ -149,8 +160,9 @@ impl Trial {
     }
 
     fn programs(&mut self, layout: Layout) {
-        let layout = self.direct_loads(layout);
-        let mut ebpf = match load::open(layout, RING, load::StackWish::default()) {
+        let stacks = stacks(layout);
+        let layout = self.direct_loads(layout, stacks);
+        let mut ebpf = match load::open(layout, RING, stacks) {
             Ok(ebpf) => ebpf,
             Err(error) => return self.without_programs(&error.to_string()),
         };
