@@ -10,6 +10,7 @@ pub mod auditor;
 pub mod cli;
 pub mod diagnosis;
 pub mod event;
+pub mod heap;
 pub mod host;
 pub mod probe;
 pub mod recording;

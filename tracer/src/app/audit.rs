@@ -88,7 +88,11 @@ fn watch(auditor: &mut Auditor, clock: &mut Clock, until: Option<Instant>) -> bo
 
 /// What was attached is; from here on little is needed.
 fn confine(auditor: &mut Auditor, elsewhere: bool) {
-    let given_up = privilege::confine(elsewhere, || auditor.counts_work());
+    let kept = privilege::Kept {
+        folders: elsewhere,
+        attaching: false,
+    };
+    let given_up = privilege::confine(kept, || auditor.counts_work());
     if let Err(error) = given_up {
         auditor.note(format!(
             "tracer kept rights that it did not need any more: {error:#}"

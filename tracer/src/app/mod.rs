@@ -4,6 +4,7 @@
 
 mod audit;
 mod doctor;
+mod heap_pairs;
 mod observe;
 mod output;
 mod record_file;
@@ -37,6 +38,7 @@ type Failure = (Exit, anyhow::Error);
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let done = match cli::parse(args) {
         Ok(Intent::Generate(paper)) => write_paper(paper),
+        Ok(Intent::HeapPairs) => heap_pairs::answer().map_err(|error| failed(error.into())),
         Ok(Intent::Trace(trace)) => observe::trace(&trace),
         Ok(Intent::Record(record)) => observe::record(&record),
         Ok(Intent::Report(report)) => replay::report(&report),

@@ -163,6 +163,7 @@ fn wishes(run: &Run, elsewhere: bool) -> Wishes {
             Capture::Tracepoints => CaptureWish::Tracepoints,
             Capture::Trampolines => CaptureWish::Trampolines,
         },
+        heap: run.heap,
         elsewhere,
         stacks: StackWish {
             most: run.stacks.most,

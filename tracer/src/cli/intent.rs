@@ -12,13 +12,18 @@ pub use super::{
     args::{Capture, Color, Format, Measure},
     audit::{Audit, Sort},
 };
-use crate::units::{Bytes, Pid};
+use crate::{
+    heap::Wish,
+    units::{Bytes, Pid},
+};
 
 /// What the user wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intent {
     /// The man page or completions on standard output.
     Generate(Paper),
+    /// Pairs of malloc and free, for another tracer that measures what they cost.
+    HeapPairs,
     /// A run, explained at its end.
     Trace(Trace),
     /// A run, recorded.
@@ -90,6 +95,8 @@ pub struct Run {
     pub capture: Capture,
     /// What is copied of callers' stacks.
     pub stacks: StackWish,
+    /// What the heap view tracks, if it is wanted.
+    pub heap: Option<Wish>,
 }
 
 /// How to show a report.
@@ -205,6 +212,9 @@ impl TryFrom<Args> for Intent {
         if let Some(paper) = args.generate {
             return Ok(Self::Generate(paper));
         }
+        if args.heap_pairs {
+            return Ok(Self::HeapPairs);
+        }
         match args.task {
             None if args.record.is_some() && args.record == args.view.output => {
                 Err(Conflict::OneFile)
@@ -272,6 +282,11 @@ impl TryFrom<RunArgs> for Run {
                 }),
                 threshold: Bytes(u64::from(args.stack_threshold) << 10),
             },
+            heap: args.heap.heap.then(|| Wish {
+                min: args.heap.heap_min.unwrap_or_default(),
+                sample: args.heap.heap_sample,
+                most: args.heap.heap_blocks,
+            }),
         })
     }
 }

@@ -36,6 +36,7 @@ fn a_process_is_enough() {
                     most: Bytes(16 << 10),
                     threshold: Bytes(0),
                 },
+                heap: None,
             },
             view: View {
                 events: false,

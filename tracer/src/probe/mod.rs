@@ -6,9 +6,11 @@
 mod attach;
 mod census;
 mod error;
+mod heap;
 mod layout;
 mod load;
 mod loss;
+mod multi;
 mod plan;
 mod ring;
 mod skips;

@@ -68,10 +68,12 @@ pub enum Question {
     Unwind = 22,
     Symbols = 23,
     MadeCode = 24,
+    HeapLook = 25,
+    HeapSums = 26,
 }
 
 impl Question {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 26] = [
         Self::Now,
         Self::CheckObservable,
         Self::AddTarget,
@@ -96,6 +98,8 @@ impl Question {
         Self::Unwind,
         Self::Symbols,
         Self::MadeCode,
+        Self::HeapLook,
+        Self::HeapSums,
     ];
 
     fn of(code: u8) -> Option<Self> {

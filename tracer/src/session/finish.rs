@@ -1,6 +1,13 @@
 //! The end of a process' observation: last readings, evidence, its report.
 
-use super::{MOST_ENDED, Session, facts, mappings, process::Process, readings::Verified, stacks};
+use super::{
+    MOST_ENDED, Session, facts,
+    heap::{self, View, Watched},
+    mappings,
+    process::Process,
+    readings::Verified,
+    stacks,
+};
 use crate::{
     attribute::{
         self,
@@ -50,8 +57,9 @@ impl<W: World> Session<'_, W> {
         let Some(tracked) = self.spaces.get(&process.space) else {
             return;
         };
+        let heap = self.heap.take(pid);
         let outside = (&mut *self.world, (&mut self.elf, &mut self.stacks));
-        let report = report(&process, tracked, ending, verified, lost, outside);
+        let report = report(&process, tracked, ending, (verified, heap), lost, outside);
         self.ended.push((process.order, report));
         self.leave(process.space);
     }
@@ -61,7 +69,7 @@ fn report(
     process: &Process,
     tracked: &Tracked,
     ending: Ending,
-    verified: Option<Verified>,
+    (verified, watched): (Option<Verified>, Option<Watched>),
     lost: u64,
     (world, caches): (&mut impl World, (&mut facts::ElfCache, &mut stacks::Stacks)),
 ) -> ProcessReport {
@@ -90,7 +98,18 @@ fn report(
         peak: peak_rss(process, tracked, memory),
         at_end: memory.map(|memory| memory.rss).or(tracked.rss().last),
     };
-    let (sites, modules) = facts::gather(space, pid, &process.target.exe, world, caches);
+    let view = watched.and_then(|watched| heap::read(watched, (space, process.begun), pid, world));
+    let places = view
+        .as_ref()
+        .map(View::addresses)
+        .unwrap_or_default()
+        .to_vec();
+    let gathered = facts::gather(space, pid, &process.target.exe, &places, world, caches);
+    let facts::Gathered {
+        sites,
+        places,
+        modules,
+    } = gathered;
     let mut settings = process.settings.clone();
     if settings.environment.is_empty() && alive {
         settings = world.settings(pid);
@@ -137,6 +156,7 @@ fn report(
         unobserved: gaps(tracked, process.begun, now),
         mappings: mappings::lines(space, &explanation.owners, names_memory),
         explanation,
+        heap: view.map(|view| view.report(&places)),
         timeline: tracked.timeline().to_vec(),
         notes: notes(tracked, ending, verified, residency.is_some()),
     }

@@ -84,6 +84,7 @@ pub fn run(world: &mut impl World, audience: &mut dyn Audience) -> Result<Report
                 break;
             }
         }
+        session.look_at_heaps();
         session.read_where_wanted(&mut show);
         session.learn_names();
         if let Turn::Tick { checkpoint } = reason {
@@ -173,9 +174,12 @@ impl<W: World> Session<'_, W> {
         let pid = self.world.hold().map_err(Outcome::NoTarget)?;
         self.attach_held(pid).map_err(Outcome::Failed)?;
         self.world.load().map_err(Outcome::NoTarget)?;
+        self.look_at_heap(pid);
         self.drain(show);
         self.read_where_wanted(show);
-        self.world.resume().map_err(Outcome::NoTarget)
+        self.world.resume().map_err(Outcome::NoTarget)?;
+        self.look_at_heap(pid);
+        Ok(())
     }
 }
 

@@ -10,6 +10,10 @@ use paths::Path;
 
 use serde::Serialize;
 
+mod heap;
+
+use heap::Heap;
+
 use super::perms;
 use crate::{
     attribute::{
@@ -128,6 +132,8 @@ struct Process<'a> {
     stacks: StackCoverage,
     call_paths: Vec<Path<'a>>,
     mappings: Vec<Line<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heap: Option<Heap<'a>>,
     notes: Vec<&'a str>,
 }
 
@@ -219,6 +225,7 @@ impl<'a> Process<'a> {
             stacks: explanation.stacks,
             call_paths: explanation.paths.iter().map(Path::new).collect(),
             mappings: process.mappings.iter().map(Line::new).collect(),
+            heap: process.heap.as_ref().map(Heap::new),
             notes: notes.map(String::as_str).collect(),
         }
     }
