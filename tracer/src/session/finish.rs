@@ -114,6 +114,7 @@ fn report(
     if settings.environment.is_empty() && alive {
         settings = world.settings(pid);
     }
+    let held = view.as_ref().map(|view| view.held(&places));
     let explanation = attribute::explain(&Evidence {
         space,
         sites: &sites,
@@ -122,6 +123,7 @@ fn report(
         residency: residency.as_deref(),
         pages: pages.as_ref(),
         heap: heap.as_ref(),
+        held: held.as_ref(),
         vm_size,
         rss,
         rss_anon_at_end: memory

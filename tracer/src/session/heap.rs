@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Session;
 use crate::{
-    attribute::evidence::CallSite,
+    attribute::{
+        evidence::{CallSite, Held},
+        in_words,
+    },
     event::{Event, EventKind, Request},
     heap::{Look, ProbedFile, Sums},
     report::{HeapPlace, HeapReport},
@@ -14,6 +17,8 @@ use crate::{
     world::World,
 };
 
+/// Places, and frames of each, that are named where there is no room for all.
+const NAMED: usize = 3;
 /// Return addresses looked for at a place that allocates.
 const DEPTH: usize = 16;
 
@@ -161,6 +166,30 @@ impl View {
     /// The code addresses found at each place.
     pub fn addresses(&self) -> &[Vec<CodeAddress>] {
         &self.addresses
+    }
+
+    /// What follows from it for the address space.
+    pub fn held(&self, places: &[CallSite]) -> Held<'_> {
+        let totals = &self.sums.totals;
+        let sample = self.sums.wish.sample;
+        let asked = self.sums.places.iter().zip(places);
+        let asked = asked.filter(|(place, _)| place.outstanding.bytes.0 > 0);
+        let asked = asked.filter_map(|(place, site)| {
+            let frames: Vec<String> = site.frames.iter().take(NAMED).map(in_words).collect();
+            let bytes = place.outstanding.estimate(sample).bytes;
+            (!frames.is_empty()).then(|| (frames.join(" < "), bytes))
+        });
+        Held {
+            pieces: &self.sums.spans,
+            whole_since: self.watched.whole_since,
+            exact: self.sums.wish.is_exact()
+                && self.watched.trouble.is_empty()
+                && totals.lost == 0
+                && totals.reused == 0
+                && totals.abandoned == 0,
+            files: &self.watched.files,
+            places: asked.take(NAMED).collect(),
+        }
     }
 
     /// What is to be shown of it, with the places resolved.

@@ -100,7 +100,7 @@ pub fn heap() -> HeapReport {
             lost_bytes: Bytes(8192),
             reused: 1,
             abandoned: 1,
-            unplaced: 1,
+            unplaced: 0,
             failed: 1,
         },
         outstanding: Estimate {

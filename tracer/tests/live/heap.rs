@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::harness::{
-    Account, Folder, Lines, Target, Tracer, bpf_programs, bpf_programs_of, command, installed,
+    Account, Folder, Lines, MIB, Target, Tracer, bpf_programs, bpf_programs_of, command, installed,
     skip, wait_for, workload_program, workspace,
 };
 
@@ -363,4 +363,38 @@ fn a_killed_tracer_leaves_no_probe_in_an_allocator() {
         held.is_disjoint(&bpf_programs()).then_some(())
     });
     assert!(target.end().success(), "it went on undisturbed");
+}
+
+#[test]
+#[ignore = "loads probes into the kernel: needs root"]
+fn a_leak_and_a_cache_of_the_same_size_are_told_apart() {
+    let folder = Folder::new();
+    let Some(program) = compile(&folder) else {
+        return;
+    };
+    let (held, account) = observe(&program, &["leak"], &[], "");
+    assert_eq!(account.ledger("glibc", "live"), held.bytes, "{account}");
+    assert_eq!(account.ledger("glibc", "live-or-cached"), 0, "{account}");
+    account.expect_verdict("held-by-program");
+    // What a walk through glibc's heap finds free below a chunk in use says more.
+    let (held, account) = observe(&program, &["cache"], &[], "");
+    assert_eq!(account.ledger("glibc", "live"), held.bytes, "{account}");
+    let cached = account.ledger("glibc", "cached");
+    assert!(cached > 15 * MIB && cached < 18 * MIB, "{account}");
+    account.expect_verdict("heap-top-pinned or cached-by-allocator");
+
+    let jemalloc = LIBRARIES[1];
+    if !is_installed(jemalloc) {
+        return skip("no jemalloc");
+    }
+    let (held, account) = observe(&program, &["leak"], &[], jemalloc);
+    assert!(
+        account.ledger("jemalloc", "live") >= held.bytes,
+        "{account}"
+    );
+    account.expect_verdict("held-by-program");
+    let (_, account) = observe(&program, &["cache"], &[], jemalloc);
+    assert!(account.ledger("jemalloc", "live") < MIB, "{account}");
+    assert_eq!(account.ledger("jemalloc", "live-or-cached"), 0, "{account}");
+    account.expect_verdict("cached-by-allocator or retained-by-allocator");
 }

@@ -127,7 +127,7 @@ fn doubts(heap: &HeapReport) -> Vec<String> {
     }
     if totals.unplaced > 0 {
         doubts.push(format!(
-            "There were too many places: {} blocks are of an unknown one.",
+            "There were too many places: {} blocks are of none.",
             grouped(totals.unplaced)
         ));
     }
