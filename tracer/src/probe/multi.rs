@@ -220,9 +220,11 @@ fn bpf<A>(command: libc::c_long, attr: &A) -> io::Result<OwnedFd> {
 /// The map itself, of the kinds that the object has.
 const fn data(map: &Map) -> Option<&MapData> {
     match map {
-        Map::Array(data) | Map::HashMap(data) | Map::PerCpuArray(data) | Map::RingBuf(data) => {
-            Some(data)
-        }
+        Map::Array(data)
+        | Map::HashMap(data)
+        | Map::LruHashMap(data)
+        | Map::PerCpuArray(data)
+        | Map::RingBuf(data) => Some(data),
         _ => None,
     }
 }
