@@ -4,9 +4,15 @@
 //! entry to exit and [`record`] writes them down, [`task`] follows processes; [`regs`],
 //! [`memory`] and [`file`] read what the kernel knows; [`stack`] copies callers' stacks; [`emit`] is the
 //! one writer of the ring and counts what it loses, [`maps`] holds what they share. [`count`] stands apart: it counts
-//! the calls of every process, where nobody is traced.
+//! the calls of every process, where nobody is traced. [`allocator`] is the heap view,
+//! a family of its own: its programs are loaded only if it is asked for, and add up in
+//! [`allocator_maps`] what others write into the ring.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 
+#[cfg(target_arch = "bpf")]
+mod allocator;
+#[cfg(target_arch = "bpf")]
+mod allocator_maps;
 #[cfg(target_arch = "bpf")]
 mod call;
 #[cfg(target_arch = "bpf")]

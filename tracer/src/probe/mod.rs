@@ -6,10 +6,12 @@
 mod attach;
 mod census;
 mod error;
+mod heap;
 mod layout;
 mod load;
 mod loss;
 mod meter;
+mod multi;
 mod plan;
 mod ring;
 mod skips;

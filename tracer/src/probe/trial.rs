@@ -4,7 +4,7 @@
 use aya::{Ebpf, maps::MapType, programs::Program, sys::is_map_supported};
 use tracer_ebpf::Layout;
 
-use super::{attach, error::refused, layout, load};
+use super::{attach, error::refused, heap, layout, load};
 use crate::{
     diagnosis::{Fact, LoadedProgram, Topic, VERIFIER_LIMIT},
     host::{kernel::Release, survey},
@@ -132,7 +132,7 @@ impl Trial {
         let direct =
             Release::running().map_or(layout, |release| load::with_direct_loads(layout, release));
         let tried = (direct.direct != 0).then(|| {
-            load::open(direct, RING, load::StackWish::default())
+            load::open(direct, RING, load::StackWish::default(), None)
                 .and_then(|mut ebpf| attach::try_exit(&mut ebpf))
         });
         let (fact, layout) = match tried {
@@ -150,7 +150,7 @@ impl Trial {
 
     fn programs(&mut self, layout: Layout) {
         let layout = self.direct_loads(layout);
-        let mut ebpf = match load::open(layout, RING, load::StackWish::default()) {
+        let mut ebpf = match load::open(layout, RING, load::StackWish::default(), None) {
             Ok(ebpf) => ebpf,
             Err(error) => return self.without_programs(&error.to_string()),
         };
@@ -192,6 +192,12 @@ impl Trial {
             }
             Err(error) => Fact::no(Topic::Trampolines, attach::refusal(error)),
         });
+        self.facts
+            .push(match heap::try_out(&mut ebpf, load::OBJECT) {
+                Ok(how) => Fact::yes(Topic::HeapView, how),
+                Err(error) => Fact::no(Topic::HeapView, error.to_string()),
+            });
+        self.measure(&ebpf);
         self.budget();
         self.facts.extend(survey::jit().or_else(|| jitted(&ebpf)));
     }
@@ -203,6 +209,7 @@ impl Trial {
                 Program::RawTracePoint(program) => program.info(),
                 Program::FEntry(program) => program.info(),
                 Program::FExit(program) => program.info(),
+                Program::UProbe(program) => program.info(),
                 _ => continue,
             };
             // Those that were not loaded have none.
@@ -244,6 +251,7 @@ impl Trial {
             Topic::DirectLoads,
             Topic::Trampolines,
             Topic::Capture,
+            Topic::HeapView,
             Topic::VerifierBudget,
         ]) {
             self.facts.push(Fact::unknown(topic, why));

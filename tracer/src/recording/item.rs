@@ -70,6 +70,8 @@ pub enum Question {
     MadeCode = 24,
     OwnCost = 25,
     CpuUsed = 26,
+    HeapLook = 27,
+    HeapSums = 28,
 }
 
 impl Question {
@@ -100,6 +102,8 @@ impl Question {
         Self::MadeCode,
         Self::OwnCost,
         Self::CpuUsed,
+        Self::HeapLook,
+        Self::HeapSums,
     ];
 
     fn of(code: u8) -> Option<Self> {

@@ -10,6 +10,10 @@ use paths::Path;
 
 use serde::Serialize;
 
+mod heap;
+
+use heap::Heap;
+
 use super::perms;
 use crate::{
     attribute::{
@@ -147,6 +151,7 @@ struct Process<'a> {
     own_cost: Option<OwnCost>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sampling: Option<Sampling>,
+    heap: Option<Heap<'a>>,
     notes: Vec<&'a str>,
 }
 
@@ -240,6 +245,7 @@ impl<'a> Process<'a> {
             mappings: process.mappings.iter().map(Line::new).collect(),
             own_cost: None,
             sampling: None,
+            heap: process.heap.as_ref().map(Heap::new),
             notes: notes.map(String::as_str).collect(),
         }
     }
