@@ -71,6 +71,7 @@ impl Traced {
                     threshold: Bytes(0),
                 },
                 limits: manner.limits,
+                heap: None,
                 elsewhere: false,
             };
             // This thread has what the first one kept for it, and gives it up when it waits.

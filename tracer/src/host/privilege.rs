@@ -174,7 +174,7 @@ fn confine_but(
     let mut asking = kept.clone();
     asking.extend(of(&[Capability::CAP_SETPCAP]));
     set(CapSet::Effective, &asking)?;
-    if for_later.attaching {
+    if attaching {
         kept.extend(of(&FOR_ATTACHING));
         // Where these two are not known of, or were not given by themselves.
         if kept.is_disjoint(&HashSet::from(FOR_ATTACHING)) {

@@ -75,7 +75,7 @@ pub enum Question {
 }
 
 impl Question {
-    const ALL: [Self; 26] = [
+    const ALL: [Self; 28] = [
         Self::Now,
         Self::CheckObservable,
         Self::AddTarget,

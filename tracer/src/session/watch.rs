@@ -73,7 +73,7 @@ impl<W: World> Session<'_, W> {
             &process,
             tracked,
             Ending::StillRunning,
-            verified,
+            (verified, None),
             (lost, pauses),
             outside,
         ))
