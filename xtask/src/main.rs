@@ -2,6 +2,7 @@
 //!
 //! Each task lives in its own module; nothing here knows how a task works.
 
+mod bench;
 mod build;
 mod demo;
 mod dist;
@@ -52,6 +53,11 @@ enum Task {
     Vm(VmArgs),
     /// Make random memory calls under the tracer, and compare its maps with the kernel's
     FuzzLive(fuzz::Settings),
+    /// Measure what tracing costs beside other tracers, and write docs/performance.md
+    Bench(bench::Settings),
+    /// One section of that, as root
+    #[command(hide = true)]
+    BenchLive(bench::Live),
     /// Check the architecture: purity, module edges, file sizes, reasons for lint exceptions
     Tidy,
     /// Write the man page and the shell completions into the target directory's dist folder
@@ -89,6 +95,10 @@ fn main() -> ExitCode {
 }
 
 fn run(task: Task) -> Result<()> {
+    // Elevated by the task itself: it writes no file.
+    if let Task::BenchLive(live) = &task {
+        return bench::run_live(live);
+    }
     elevate::refuse_under_sudo()?;
     let workspace = Workspace::find()?;
     match task {
@@ -116,6 +126,8 @@ fn run(task: Task) -> Result<()> {
         }
         Task::Vm(args) => vm::run(&workspace, &args),
         Task::FuzzLive(settings) => fuzz::run(&workspace, Elevation::find(), &settings),
+        Task::Bench(settings) => bench::run(&workspace, Elevation::find(), &settings),
+        Task::BenchLive(live) => bench::run_live(&live),
         Task::Tidy => tidy::run(&workspace),
         Task::DistDocs => dist::run(&workspace),
     }

@@ -14,6 +14,9 @@ use super::{
 };
 use crate::units::{Addr, Nanos, Span, Tid};
 
+/// Runs put in one after the other from which on a map is packed.
+const WORTH_PACKING: usize = 256;
+
 impl Space {
     /// Takes the kernel's map as the truth. Where the model agrees (same protection, sharing and
     /// backing), pieces keep their origin, content and name; where it does not, bytes get the origin
@@ -70,6 +73,7 @@ impl Space {
                 }),
             ));
         });
+        let is_new = replaced.len() >= WORTH_PACKING;
         for (span, piece) in replaced {
             self.clear(span, Over::Occupied, at);
             if let Some(piece) = piece {
@@ -77,6 +81,9 @@ impl Space {
             }
         }
         self.overwrite(learnt);
+        if is_new {
+            self.map.pack();
+        }
         differences.list
     }
 

@@ -134,6 +134,11 @@ impl Intervals {
         self.by_end.insert(end, Run { start, piece });
     }
 
+    /// Fills its tree's nodes: what was put in order has left them half empty.
+    pub(super) fn pack(&mut self) {
+        self.by_end = std::mem::take(&mut self.by_end).into_iter().collect();
+    }
+
     /// Takes a span out of the one run that holds all of it.
     fn cut(&mut self, range: Span) {
         let (start, end) = (range.start.0, range.end.0);

@@ -32,6 +32,8 @@ pub enum Scope {
     Build,
     /// Also what the tests need.
     Tests,
+    /// Also the tracers that are compared with.
+    Bench,
     /// What building and emulated machines of this one's kind need.
     Vm,
     /// What building for arm64 machines and emulating them need.

@@ -120,6 +120,25 @@ const TEST_PROGRAMS: [(&str, Need); 6] = [
     ),
 ];
 
+/// Tracers that are compared with. Where one is missing its rows say so.
+const PEERS: [(&str, Need); 4] = [
+    peer("bpftrace", &["bpftrace"]),
+    peer("strace", &["strace"]),
+    peer("perf", &["linux-perf"]),
+    peer("memleak-bpfcc", &["bpfcc-tools"]),
+];
+
+const fn peer(program: &'static str, packages: &'static [&'static str]) -> (&'static str, Need) {
+    let need = need(program, packages, "is measured beside the tracer");
+    (
+        program,
+        Need {
+            optional: true,
+            ..need
+        },
+    )
+}
+
 const VM_PROGRAMS: [(&str, Need); 2] = [
     (
         "gcc",
@@ -230,6 +249,7 @@ pub fn missing(scope: Scope, plan: &Plan) -> Vec<Need> {
     match scope {
         Scope::Vm => all.extend(absent(&VM_PROGRAMS, has_program)),
         Scope::VmArm64 => all.extend(absent(&ARM64_PROGRAMS, has_program)),
+        Scope::Bench => all.extend(absent(&PEERS, has_program)),
         Scope::Build | Scope::Tests => {}
     }
     if matches!(scope, Scope::Vm | Scope::VmArm64) {

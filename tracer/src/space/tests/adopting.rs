@@ -302,3 +302,16 @@ fn a_file_without_a_path_waits_for_one() {
     space.learn_names(&[line(A, 0x1000, "r--p", 0, 7, "/deep/file")]);
     assert!(!space.has_unnamed_files());
 }
+
+#[test]
+fn a_large_map_is_adopted_whole() {
+    let one = |index: u64| line(A + index * 0x2000, 0x1000, "rw-p", 0, 0, "");
+    let vmas: Vec<Vma> = (0..5000).map(one).collect();
+    let mut space = space();
+    space.adopt(&vmas, Provenance::PreExisting, Nanos(1));
+    assert_eq!(space.to_vmas(), vmas);
+    assert_sound(&space);
+    space.apply(&munmap(10, A + 0x2000, 0x1000));
+    assert_eq!(space.pieces().count(), 4999);
+    assert_sound(&space);
+}
