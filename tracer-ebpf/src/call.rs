@@ -10,7 +10,7 @@ use crate::{
     emit,
     kinds::Kinds,
     maps::{IN_FLIGHT, Plan},
-    memory::Running,
+    memory::{ENTRY_TIMES, Running, field},
     record::{self, Call},
     regs::Saved,
     stack,
@@ -28,11 +28,12 @@ pub fn enter(id: u64, target: *mut Target, plan: Plan, nr: u32) {
     } else {
         0
     };
+    // SAFETY: as below.
+    let alone = unsafe { alone_at(target) };
     let call = InFlight {
+        alone,
         // SAFETY: as below.
-        alone: unsafe { alone_at(target) },
-        // SAFETY: the helper takes nothing and cannot fail.
-        entered: unsafe { bpf_ktime_get_ns() },
+        entered: unsafe { entry_time(target, plan, alone) },
         before,
         // SAFETY: the value lives as long as the program runs (the map is not LRU).
         observation: unsafe { (*target).since },
@@ -67,6 +68,33 @@ pub struct Left {
     pub saved: Saved,
     /// Its result.
     pub ret: i64,
+}
+
+/// When a call of a target was entered, with `alone` as in [`InFlight`].
+///
+/// What decides order is which calls were left before it (`space/ordering.rs`), and a look at the
+/// clock is dear. If the last call to be left was alone, and none was entered since but this one,
+/// then nothing was left between the end of that one and the entry of this: its end serves as
+/// well.
+///
+/// # Safety
+/// `target` must be valid for reads.
+#[inline(always)]
+unsafe fn entry_time(target: *mut Target, plan: Plan, alone: u64) -> u64 {
+    // aarch64 orders two loads only if told to, and BPF has no way to.
+    let serves = cfg!(bpf_target_arch = "x86_64")
+        && field(&ENTRY_TIMES) == 0
+        && plan.has(plan::COUNTED)
+        // SAFETY: by this function's contract; volatile because other processors write it.
+        && unsafe { core::ptr::read_volatile(&raw const (*target).alone_calls) } == alone;
+    // SAFETY: likewise; the helper takes nothing and cannot fail.
+    unsafe {
+        if serves {
+            core::ptr::read_volatile(&raw const (*target).alone_at)
+        } else {
+            bpf_ktime_get_ns()
+        }
+    }
 }
 
 /// A target leaves a call. Only records of `kinds` are written.

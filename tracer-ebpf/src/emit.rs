@@ -6,11 +6,13 @@ use aya_ebpf::{
 };
 use tracer_ebpf::{LOSS_SLOTS, loss};
 
-use crate::maps::{EVENTS, LOST};
+use crate::maps::{EVENTS, LOST, WRITTEN};
 
 /// Bytes waiting in the ring at which the reader is woken before its next turn. It reads on
 /// a timer otherwise: waking it for each record would cost the traced process far more.
 const WAKE_AT: u64 = 256 << 10;
+/// Bytes that a processor writes between two looks at how many wait.
+const LOOK_EVERY: u64 = 64 << 10;
 
 /// Room for a record, or `None` with the loss counted in `slot`.
 #[inline(always)]
@@ -25,9 +27,7 @@ pub fn reserve<T: 'static>(slot: u32) -> Option<RingBufEntry<T>> {
 /// Hands a filled record to the reader. `urgent` ones wake it at once.
 #[inline(always)]
 pub fn submit<T>(entry: RingBufEntry<T>, urgent: bool) {
-    let waiting = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));
-    let crossed = waiting >= WAKE_AT && waiting - (size_of::<T>() as u64) < WAKE_AT;
-    let flags = if urgent || crossed {
+    let flags = if urgent || (has_written(size_of::<T>() as u64) && is_full()) {
         BPF_RB_FORCE_WAKEUP
     } else {
         BPF_RB_NO_WAKEUP
@@ -41,6 +41,30 @@ pub fn submit<T>(entry: RingBufEntry<T>, urgent: bool) {
 pub fn has_room_to_spare() -> bool {
     let waiting = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));
     waiting < EVENTS.query(u64::from(BPF_RB_RING_SIZE)) / 4
+}
+
+/// Counts what this processor writes; whether it is time to look at how much waits.
+#[inline(always)]
+fn has_written(bytes: u64) -> bool {
+    let Some(written) = WRITTEN.get_ptr_mut(0) else {
+        return true;
+    };
+    // SAFETY: the map's value lives as long as the map, and no other processor uses it. If one
+    // program interrupts another here, a look comes a little later.
+    unsafe {
+        *written += bytes;
+        let due = *written >= LOOK_EVERY;
+        if due {
+            *written = 0;
+        }
+        due
+    }
+}
+
+/// Whether so much waits that the reader is to be woken.
+#[inline(always)]
+fn is_full() -> bool {
+    EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) >= WAKE_AT
 }
 
 /// Counts one lost record on this processor.

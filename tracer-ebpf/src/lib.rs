@@ -155,7 +155,10 @@ pub struct Header {
     pub tgid: u32,
     /// Thread (`pid` in the kernel's words), likewise.
     pub tid: u32,
-    /// When the call was entered; for task records the moment itself.
+    /// When the call was entered; for task records the moment itself. Unless entry times are
+    /// asked for (`--events`, recordings) it may be earlier: the end of the call before it, if
+    /// nothing was under way in between. What was placed no later than the one was placed no
+    /// later than the other.
     pub entered: u64,
     /// When the call was left; for task records the moment itself.
     pub exited: u64,
@@ -296,8 +299,18 @@ pub struct Target {
     pub since: u64,
     /// How many programs it has executed since.
     pub image: u64,
+    /// How many calls had been entered when one was left that nothing else was under way
+    /// with; [`Target::NEVER`] where that is of no use.
+    pub alone_calls: u64,
+    /// When that call was left.
+    pub alone_at: u64,
     /// The call of its first thread: that one needs no look into the table of such calls.
     pub first: InFlight,
+}
+
+impl Target {
+    /// No number of calls.
+    pub const NEVER: u64 = u64::MAX;
 }
 
 /// The call that a thread has under way. Kept between its calls: making one anew for each
@@ -307,7 +320,7 @@ pub struct Target {
 )]
 #[repr(C)]
 pub struct InFlight {
-    /// When it was entered.
+    /// [`Header::entered`].
     pub entered: u64,
     /// [`CallRecord::before`].
     pub before: u64,
@@ -358,6 +371,8 @@ pub struct Layout {
     pub task_signal: u32,
     /// `signal_struct.live`.
     pub signal_live: u32,
+    /// `mm_struct.mm_users`.
+    pub mm_users: u32,
     /// Where the part of `mm_struct` begins that is copied ([`MM_WINDOW`]).
     pub mm_window: u32,
     /// `mm_struct.total_vm`, from there on, as the next four.

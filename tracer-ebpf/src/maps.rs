@@ -24,6 +24,10 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 #[map]
 pub static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(LOSS_SLOTS, 0);
 
+/// Bytes written to the ring since the last look at how many wait, by processor.
+#[map]
+pub static WRITTEN: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
 /// What is done at each call, by its number. Set by user space before loading, which knows
 /// the numbers of this architecture.
 #[unsafe(no_mangle)]

@@ -17,6 +17,11 @@ use tracer_ebpf::{Figures, Layout, MM_WINDOW, RSS_WINDOW, STACK_WORDS};
 #[unsafe(no_mangle)]
 pub static LAYOUT: Layout = Layout::UNKNOWN;
 
+/// 1 if the time of entry is wanted of every call, and not only where order depends on it. Set
+/// by user space like [`LAYOUT`].
+#[unsafe(no_mangle)]
+pub static ENTRY_TIMES: u32 = 1;
+
 /// One field of [`LAYOUT`], as the loader left it.
 #[inline(always)]
 pub fn field(value: &'static u32) -> u32 {
@@ -85,6 +90,18 @@ impl Running {
             (*out).rss_anon = pages(1);
             (*out).rss_shmem = pages(3);
         }
+    }
+
+    /// Whether no other process shares its address space, as far as can be told: each thread
+    /// counts as one user, and so does who looks at it through `/proc`.
+    #[inline(always)]
+    pub fn has_own_space(self) -> bool {
+        if !loads_directly() {
+            return false;
+        }
+        let signal: u64 = load(self.0, field(&LAYOUT.task_signal));
+        let threads: u32 = load(signal, field(&LAYOUT.signal_live));
+        load::<u32>(self.mm(), field(&LAYOUT.mm_users)) == threads
     }
 
     /// `mm->brk`.

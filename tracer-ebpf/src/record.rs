@@ -180,17 +180,26 @@ unsafe fn fill(record: *mut CallRecord, call: &Call, target: Option<*mut Target>
             && call.sized_alone
             && entered == entered_after
             && entered == exited.wrapping_add(1);
-        fill_call(record, call);
+        let exited = fill_call(record, call);
         (*header).quiet = u64::from(alone);
+        // Before the record is submitted and the call counts as left: whoever enters one alone
+        // sees both.
+        if let Some(target) = target
+            && alone
+            && call.task.has_own_space()
+        {
+            core::ptr::write_volatile(&raw mut (*target).alone_at, exited);
+            core::ptr::write_volatile(&raw mut (*target).alone_calls, entered);
+        }
     }
 }
 
-/// Fills the record but for `quiet` and the figures.
+/// Fills the record but for `quiet` and the figures. Gives when the call was left.
 ///
 /// # Safety
 /// `record` must be valid for writes.
 #[inline(always)]
-unsafe fn fill_call(record: *mut CallRecord, call: &Call) {
+unsafe fn fill_call(record: *mut CallRecord, call: &Call) -> u64 {
     // SAFETY: by this function's contract.
     unsafe {
         (*record).nr = call.regs.nr;
@@ -199,16 +208,16 @@ unsafe fn fill_call(record: *mut CallRecord, call: &Call) {
         (*record).before = call.before;
         (*record).context = 0;
         (*record).stack = call.stack;
-        fill_header(&raw mut (*record).header, call.id, call.kind, call.entered);
+        fill_header(&raw mut (*record).header, call.id, call.kind, call.entered)
     }
 }
 
-/// Fills the header but for `quiet` and the figures.
+/// Fills the header but for `quiet` and the figures. Gives the moment.
 ///
 /// # Safety
 /// `header` must be valid for writes.
 #[inline(always)]
-pub unsafe fn fill_header(header: *mut Header, id: u64, record: u32, entered: u64) {
+pub unsafe fn fill_header(header: *mut Header, id: u64, record: u32, entered: u64) -> u64 {
     // SAFETY: by this function's contract; the helpers take nothing and cannot fail.
     unsafe {
         (*header).kind = record;
@@ -216,7 +225,9 @@ pub unsafe fn fill_header(header: *mut Header, id: u64, record: u32, entered: u6
         (*header).tgid = (id >> 32) as u32;
         (*header).tid = id as u32;
         (*header).entered = entered;
-        (*header).exited = bpf_ktime_get_ns();
+        let now = bpf_ktime_get_ns();
+        (*header).exited = now;
+        now
     }
 }
 

@@ -28,6 +28,9 @@ pub fn fork(ctx: RawTracePointContext) -> i32 {
     let child = Task::from_address(ctx.arg::<u64>(1));
     let tgid = child.tgid();
     if tgid != 0 && tgid != (id >> 32) as u32 {
+        // A child that shares the address space makes calls of its own from here on.
+        // SAFETY: as above.
+        unsafe { core::ptr::write_volatile(&raw mut (*parent).alone_calls, Target::NEVER) };
         if follow == 0 {
             return 0;
         }
@@ -37,6 +40,8 @@ pub fn fork(ctx: RawTracePointContext) -> i32 {
             follow,
             // SAFETY: the helper takes nothing and cannot fail.
             since: unsafe { bpf_ktime_get_ns() },
+            alone_calls: Target::NEVER,
+            alone_at: 0,
             first: InFlight::NEW,
             image: 0,
         };
@@ -76,6 +81,7 @@ pub fn exec(ctx: RawTracePointContext) -> i32 {
     unsafe {
         (*target).exited = (*target).entered;
         (*target).image += 1;
+        (*target).alone_calls = Target::NEVER;
     };
     // A thread that is not the first takes the first one's id: its call ends under another key.
     let old_tid = ctx.arg::<u64>(1) as u32;

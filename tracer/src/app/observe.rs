@@ -29,7 +29,11 @@ pub fn trace(trace: &Trace) -> Result<(), Failure> {
     let sink = trace.recording.as_ref().map(Sink::open).transpose()?;
     let style = style(trace.view.color, &io::stdout());
     let mut screen = Screen::live(&trace.run.subject, &trace.view, style);
-    let mut seen = observe(&trace.run, destination.is_elsewhere(), sink, &mut screen)?;
+    let options = Options {
+        elsewhere: destination.is_elsewhere(),
+        entry_times: trace.view.events || sink.is_some(),
+    };
+    let mut seen = observe(&trace.run, options, sink, &mut screen)?;
     show::write(&seen.report, &trace.view, destination)?;
     screen.detaching();
     drop(seen.live);
@@ -43,7 +47,11 @@ pub fn record(record: &Record) -> Result<(), Failure> {
     let sink = Sink::open(&record.recording)?;
     let style = style(record.color, &io::stdout());
     let mut screen = Screen::recording(&record.run.subject, record.verbosity, style);
-    let seen = observe(&record.run, false, Some(sink), &mut screen)?;
+    let options = Options {
+        elsewhere: false,
+        entry_times: true,
+    };
+    let seen = observe(&record.run, options, Some(sink), &mut screen)?;
     if record.verbosity >= Verbosity::Normal {
         for note in &seen.report.notes {
             eprintln!("tracer: {note}");
@@ -68,6 +76,15 @@ pub fn record(record: &Record) -> Result<(), Failure> {
     drop(seen.live);
     screen.clear();
     Ok(())
+}
+
+/// What a run is to be prepared for.
+#[derive(Clone, Copy)]
+struct Options {
+    /// [`Wishes::elsewhere`]
+    elsewhere: bool,
+    /// [`Wishes::entry_times`]
+    entry_times: bool,
 }
 
 /// A run that is over.
@@ -99,18 +116,18 @@ impl Sink {
 
 fn observe(
     run: &Run,
-    elsewhere: bool,
+    mut options: Options,
     sink: Option<Sink>,
     screen: &mut Screen,
 ) -> Result<Seen, Failure> {
-    let elsewhere = elsewhere || sink.as_ref().is_some_and(|sink| sink.record.is_elsewhere());
+    options.elsewhere |= sink.as_ref().is_some_and(|sink| sink.record.is_elsewhere());
     let Some(Sink {
         record,
         file,
         limit,
     }) = sink
     else {
-        let mut live = Live::open(wishes(run, elsewhere)).map_err(exit_of)?;
+        let mut live = Live::open(wishes(run, options)).map_err(exit_of)?;
         let outcome = session::run(&mut live, screen);
         screen.clear();
         let report = outcome.map_err(exit_of)?;
@@ -122,7 +139,7 @@ fn observe(
         });
     };
     let recorded = || {
-        let live = Live::open(wishes(run, elsewhere)).map_err(exit_of)?;
+        let live = Live::open(wishes(run, options)).map_err(exit_of)?;
         let (kernel, boot_id) = (kernel::release_name(), kernel::boot_id());
         let mut recorder = Recorder::begin(live, file, limit, kernel, boot_id);
         let outcome = session::run(&mut recorder, screen);
@@ -145,7 +162,7 @@ fn observe(
     }
 }
 
-fn wishes(run: &Run, elsewhere: bool) -> Wishes {
+fn wishes(run: &Run, options: Options) -> Wishes {
     let subject = match &run.subject {
         Subject::Running(pids) => world::Subject::Running(pids.clone()),
         Subject::Command { program, args } => {
@@ -163,11 +180,12 @@ fn wishes(run: &Run, elsewhere: bool) -> Wishes {
             Capture::Tracepoints => CaptureWish::Tracepoints,
             Capture::Trampolines => CaptureWish::Trampolines,
         },
-        elsewhere,
         stacks: StackWish {
             most: run.stacks.most,
             threshold: run.stacks.threshold,
         },
+        entry_times: options.entry_times,
+        elsewhere: options.elsewhere,
     }
 }
 

@@ -21,7 +21,9 @@ pub struct Event {
     pub pid: Pid,
     /// The thread.
     pub tid: Tid,
-    /// When the call was entered. For task events equal to `exited`.
+    /// When the call was entered. For task events equal to `exited`. Where nobody asked for it
+    /// (`--events`, recordings) it may be the end of the call before, if nothing was under way in
+    /// between: for the order of calls that is the same.
     pub entered: Nanos,
     /// When the call was left.
     pub exited: Nanos,

@@ -47,6 +47,7 @@ pub fn resolve(btf: &Btf) -> Result<Layout> {
         task_pid: offset("task_struct", "pid")?,
         task_signal: offset("task_struct", "signal")?,
         signal_live: offset("signal_struct", "live")?,
+        mm_users: offset("mm_struct", "mm_users")?,
         mm_window: window,
         mm_total_vm: total_vm - window,
         mm_stack_vm: stack_vm - window,

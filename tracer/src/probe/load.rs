@@ -36,6 +36,8 @@ pub struct Options {
     pub follow: bool,
     /// How calls are to be captured.
     pub capture: CaptureWish,
+    /// Whether it is of interest when each call was entered, beyond what order depends on.
+    pub entry_times: bool,
     /// What is copied of callers' stacks.
     pub stacks: StackWish,
 }
@@ -172,7 +174,7 @@ impl Probes {
     ) -> Result<(Self, Ring), ProbeError> {
         let ring_size = u32::try_from(options.ring.0)
             .map_err(|_| ProbeError::Unsupported("the ring must be smaller than 4 GiB".into()))?;
-        let mut ebpf = open(layout, ring_size, options.stacks)?;
+        let mut ebpf = open(layout, ring_size, options.stacks, options.entry_times)?;
         let spots = take(&mut ebpf, "SPOTS", HashMap::try_from)?;
         let missed = MissedStacks::new(take(&mut ebpf, "STACKS_MISSED", PerCpuArray::try_from)?);
         let targets = take(&mut ebpf, "TARGETS", HashMap::try_from)?;
@@ -220,6 +222,8 @@ impl Probes {
             exited: 0,
             follow: u64::from(self.follow),
             since: clock::now().0,
+            alone_calls: Target::NEVER,
+            alone_at: 0,
             first: InFlight::NEW,
             image: 0,
         });
@@ -344,10 +348,16 @@ pub(super) fn prepare() -> Result<(Layout, Availability), ProbeError> {
 }
 
 /// Makes the maps.
-pub(super) fn open(layout: Layout, ring_size: u32, stacks: StackWish) -> Result<Ebpf, ProbeError> {
+pub(super) fn open(
+    layout: Layout,
+    ring_size: u32,
+    stacks: StackWish,
+    entry_times: bool,
+) -> Result<Ebpf, ProbeError> {
     let stacks = stacks.limits();
     EbpfLoader::new()
         .override_global("LAYOUT", layout.as_bytes(), true)
+        .override_global("ENTRY_TIMES", &u32::from(entry_times), true)
         .override_global("PLANS", plans(stacks.most > 0).as_bytes(), true)
         .override_global("STACK_LIMITS", stacks.as_bytes(), true)
         .map_max_entries("EVENTS", ring_size)

@@ -132,7 +132,7 @@ impl Trial {
         let direct =
             Release::running().map_or(layout, |release| load::with_direct_loads(layout, release));
         let tried = (direct.direct != 0).then(|| {
-            load::open(direct, RING, load::StackWish::default())
+            load::open(direct, RING, load::StackWish::default(), false)
                 .and_then(|mut ebpf| attach::try_exit(&mut ebpf))
         });
         let (fact, layout) = match tried {
@@ -150,7 +150,7 @@ impl Trial {
 
     fn programs(&mut self, layout: Layout) {
         let layout = self.direct_loads(layout);
-        let mut ebpf = match load::open(layout, RING, load::StackWish::default()) {
+        let mut ebpf = match load::open(layout, RING, load::StackWish::default(), false) {
             Ok(ebpf) => ebpf,
             Err(error) => return self.without_programs(&error.to_string()),
         };

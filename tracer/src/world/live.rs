@@ -49,6 +49,8 @@ pub struct Wishes {
     pub capture: CaptureWish,
     /// What is copied of callers' stacks.
     pub stacks: StackWish,
+    /// Whether it is shown or recorded when each call was entered.
+    pub entry_times: bool,
     /// Whether a file is to be put into the folder of another user at the end.
     pub elsewhere: bool,
 }
@@ -113,6 +115,7 @@ impl Live {
             follow: wishes.follow,
             capture: wishes.capture,
             stacks: wishes.stacks,
+            entry_times: wishes.entry_times,
         };
         let (probes, ring) = Probes::load(options).map_err(Outcome::NoProbes)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
