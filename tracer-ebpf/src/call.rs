@@ -21,6 +21,16 @@ const MAP_ANONYMOUS: u64 = 0x20;
 /// A call of a target was entered.
 #[inline(always)]
 pub fn enter(id: u64, target: *mut Target, plan: Plan, nr: u32) {
+    // SAFETY: the value lives as long as the program runs (the map is not LRU).
+    let alone = unsafe { alone_at(target) };
+    // First of all: whoever still counts this call out as not under way has ended before
+    // anything below is read. Then the time: a call that ended before it is in what is read.
+    if plan.has(plan::COUNTED) {
+        // SAFETY: as above.
+        add_one(unsafe { &raw mut (*target).entered });
+    }
+    // SAFETY: the helper takes nothing and cannot fail.
+    let entered = unsafe { bpf_ktime_get_ns() };
     let before = if plan.has(plan::BRK_BEFORE) {
         Running::task().brk()
     } else if plan.has(plan::SIZE_BEFORE) {
@@ -29,12 +39,10 @@ pub fn enter(id: u64, target: *mut Target, plan: Plan, nr: u32) {
         0
     };
     let call = InFlight {
-        // SAFETY: as below.
-        alone: unsafe { alone_at(target) },
-        // SAFETY: the helper takes nothing and cannot fail.
-        entered: unsafe { bpf_ktime_get_ns() },
+        alone,
+        entered,
         before,
-        // SAFETY: the value lives as long as the program runs (the map is not LRU).
+        // SAFETY: as above.
         observation: unsafe { (*target).since },
         nr: u64::from(nr),
     };
@@ -49,13 +57,12 @@ pub fn enter(id: u64, target: *mut Target, plan: Plan, nr: u32) {
         None => {
             if IN_FLIGHT.insert(id, call, 0).is_err() {
                 emit::count_lost(loss::IN_FLIGHT);
-                return;
+                if plan.has(plan::COUNTED) {
+                    // SAFETY: as above.
+                    add_one(unsafe { &raw mut (*target).exited });
+                }
             }
         }
-    }
-    if plan.has(plan::COUNTED) {
-        // SAFETY: as above.
-        add_one(unsafe { &raw mut (*target).entered });
     }
 }
 

@@ -173,6 +173,8 @@ unsafe fn fill(record: *mut CallRecord, call: &Call, target: Option<*mut Target>
     // SAFETY: by this function's contract.
     unsafe {
         let header = &raw mut (*record).header;
+        // The time first: a call that is not counted yet is entered after it.
+        fill_call(record, call);
         let (entered, exited) = counts(target);
         call.task.figures(&raw mut (*header).figures);
         let (entered_after, _) = counts(target);
@@ -180,7 +182,6 @@ unsafe fn fill(record: *mut CallRecord, call: &Call, target: Option<*mut Target>
             && call.sized_alone
             && entered == entered_after
             && entered == exited.wrapping_add(1);
-        fill_call(record, call);
         (*header).quiet = u64::from(alone);
     }
 }

@@ -99,9 +99,9 @@ impl Space {
             }
             Request::Brk { wanted, before } => {
                 // Nothing was asked for, or nothing was got. Where the old end has to be
-                // inferred, that tells where it is.
-                let moved = wanted == Addr(result) && before != Some(Addr(result));
-                if before.is_some() && !moved {
+                // inferred, that tells where it is. What ends where it was when it was entered
+                // may have moved all the same, if another moved it meanwhile.
+                if before.is_some() && wanted != Addr(result) {
                     return smallvec![];
                 }
                 let old = before.or(self.heap_end).unwrap_or(Addr(result));

@@ -11,8 +11,8 @@ use super::{
     serial::attached,
 };
 use crate::{
-    event::Event,
-    units::{Nanos, Tid},
+    event::{Event, EventKind, Request},
+    units::{Addr, Nanos, Tid},
 };
 
 fn op() -> impl Strategy<Value = Op> {
@@ -29,7 +29,24 @@ fn op() -> impl Strategy<Value = Op> {
             |(at, old, new, to, dontunmap)| Op::Remap { at, old, new, to, dontunmap }),
         // Even: with the end of the heap before it, as every kernel with BTF tells it.
         1 => (-10_000..10_000i64).prop_map(|by| Op::Brk { by: 2 * by }),
+        // Ends that are met again.
+        1 => (-2..=2i64).prop_map(|pages| Op::Brk { by: pages * 4096 }),
     ]
+}
+
+/// The end of the heap before a call is read when it is entered: other threads may move it
+/// before the call does. `ends`: where it was from when on, in order of time.
+fn see_heap_at_entry(event: &mut Event, ends: &[(u64, u64)]) {
+    let entered = event.entered.0;
+    if let EventKind::Call(call) = &mut event.kind
+        && let Request::Brk {
+            before: Some(before),
+            ..
+        } = &mut call.request
+    {
+        let seen = ends.iter().rev().find(|(from, _)| *from <= entered);
+        *before = Addr(seen.map_or(0, |(_, end)| *end));
+    }
 }
 
 proptest! {
@@ -42,6 +59,7 @@ proptest! {
         let (mut kernel, mut space) = attached();
         let mut free_from = [0u64; 3];
         let mut records: Vec<(u64, Event)> = Vec::new();
+        let mut heap_ends = vec![(0, kernel.brk)];
         for (n, (thread, op, (early, late, lag))) in (1..).zip(&steps) {
             let effect = n * 100;
             let entered = (effect - early.min(&(effect - 1))).max(free_from[*thread] + 1);
@@ -54,7 +72,9 @@ proptest! {
                 entered: Nanos(entered),
                 exited: Nanos(exited),
             };
-            let Some(event) = kernel.run(op, when) else { continue };
+            let Some(mut event) = kernel.run(op, when) else { continue };
+            see_heap_at_entry(&mut event, &heap_ends);
+            heap_ends.push((effect, kernel.brk));
             free_from[*thread] = exited;
             // Its place in the ring is taken after its effect, and its end noted after that.
             records.push((effect + lag.min(late), event));
