@@ -192,6 +192,17 @@ pub fn forks_alone(id: u64, target: *mut Target) -> bool {
     slot_of(id, target).is_some_and(|slot| unsafe { (*slot).alone == alone_at(target) })
 }
 
+/// Counts something as a call entered and left: a record that is being filled meanwhile is not
+/// of one call alone any more.
+#[inline(always)]
+pub fn count_whole(target: *mut Target) {
+    // SAFETY: the value lives as long as the program runs (the map is not LRU).
+    unsafe {
+        add_one(&raw mut (*target).entered);
+        add_one(&raw mut (*target).exited);
+    }
+}
+
 /// Where the call is kept that a thread of a target has under way.
 #[inline(always)]
 fn slot_of(id: u64, target: *mut Target) -> Option<*mut InFlight> {

@@ -57,9 +57,10 @@ pub struct Call {
 /// Arguments and result say all.
 #[inline(always)]
 pub fn write_call(call: &Call, target: Option<*mut Target>) {
+    let counts = Counts::of(target);
     if let Some(mut entry) = emit::reserve::<CallRecord>(call.regs.nr as u32) {
         // SAFETY: the entry is ours until it is submitted, and every field is written.
-        unsafe { fill(entry.as_mut_ptr(), call, target) };
+        unsafe { fill(entry.as_mut_ptr(), call, &counts) };
         emit::submit(entry, false);
     }
 }
@@ -67,11 +68,12 @@ pub fn write_call(call: &Call, target: Option<*mut Target>) {
 /// Who called matters. `context`: whether it returned one behind its second argument.
 #[inline(always)]
 pub fn write_placing(call: &Call, context: bool, target: Option<*mut Target>) {
+    let counts = Counts::of(target);
     if let Some(mut entry) = emit::reserve::<PlacingRecord>(call.regs.nr as u32) {
         let record = entry.as_mut_ptr();
         // SAFETY: as above.
         unsafe {
-            fill_placing(record, call, target);
+            fill_placing(record, call, &counts);
             if context {
                 (*record).call.context = memory::read_user_u64(call.regs.args[1]);
             }
@@ -83,11 +85,12 @@ pub fn write_placing(call: &Call, context: bool, target: Option<*mut Target>) {
 /// Which file it is matters too.
 #[inline(always)]
 pub fn write_file(call: &Call, target: Option<*mut Target>) {
+    let counts = Counts::of(target);
     if let Some(mut entry) = emit::reserve::<FileRecord>(call.regs.nr as u32) {
         let record = entry.as_mut_ptr();
         // SAFETY: as above; parts beyond `count` stay as they were and are never looked at.
         unsafe {
-            fill_placing(&raw mut (*record).placing, call, target);
+            fill_placing(&raw mut (*record).placing, call, &counts);
             (*record).placing.call.header.kind = kind::FILE;
             file::describe(call.regs.args[4], record);
         }
@@ -104,7 +107,7 @@ pub fn write_naming(call: &Call) {
         // SAFETY: as above; the name is zeroed first because the helper leaves what lies
         // behind the string as it was.
         unsafe {
-            fill(&raw mut (*record).call, call, None);
+            fill(&raw mut (*record).call, call, &Counts::of(None));
             (*record).name = [0; NAME_LEN];
             bpf_probe_read_user_str(
                 (&raw mut (*record).name).cast(),
@@ -155,10 +158,10 @@ pub fn write_ranges(call: &Call) {
 /// # Safety
 /// `record` must be valid for writes.
 #[inline(always)]
-unsafe fn fill_placing(record: *mut PlacingRecord, call: &Call, target: Option<*mut Target>) {
+unsafe fn fill_placing(record: *mut PlacingRecord, call: &Call, counts: &Counts) {
     // SAFETY: by this function's contract.
     unsafe {
-        fill(&raw mut (*record).call, call, target);
+        fill(&raw mut (*record).call, call, counts);
         (*record).ip = call.regs.ip;
         memory::user_stack(call.regs.sp, &raw mut (*record).stack);
     }
@@ -167,21 +170,16 @@ unsafe fn fill_placing(record: *mut PlacingRecord, call: &Call, target: Option<*
 /// Fills every field of the record.
 ///
 /// # Safety
-/// `record` must be valid for writes; `target` lives as long as the program runs.
+/// `record` must be valid for writes.
 #[inline(always)]
-unsafe fn fill(record: *mut CallRecord, call: &Call, target: Option<*mut Target>) {
+unsafe fn fill(record: *mut CallRecord, call: &Call, counts: &Counts) {
     // SAFETY: by this function's contract.
     unsafe {
         let header = &raw mut (*record).header;
-        // The time first: a call that is not counted yet is entered after it.
+        // The time before the counts: a call that is not counted yet is entered after it.
         fill_call(record, call);
-        let (entered, exited) = counts(target);
         call.task.figures(&raw mut (*header).figures);
-        let (entered_after, _) = counts(target);
-        let alone = call.counted
-            && call.sized_alone
-            && entered == entered_after
-            && entered == exited.wrapping_add(1);
+        let alone = call.counted && call.sized_alone && counts.still_are_of_one_call();
         (*header).quiet = u64::from(alone);
     }
 }
@@ -221,17 +219,45 @@ pub unsafe fn fill_header(header: *mut Header, id: u64, record: u32, entered: u6
     }
 }
 
-#[inline(always)]
-fn counts(target: Option<*mut Target>) -> (u64, u64) {
-    match target {
-        // SAFETY: the value lives as long as the program runs; volatile because other
-        // processors write it.
-        Some(target) => unsafe {
-            (
-                core::ptr::read_volatile(&raw const (*target).entered),
-                core::ptr::read_volatile(&raw const (*target).exited),
-            )
-        },
-        None => (0, 0),
+/// The calls of a process that were entered and left before its record got its place in the ring.
+struct Counts {
+    target: Option<*mut Target>,
+    entered: u64,
+    exited: u64,
+}
+
+impl Counts {
+    /// Those of now; of no process there are none.
+    #[inline(always)]
+    fn of(target: Option<*mut Target>) -> Self {
+        let (entered, exited) = Self::read(target);
+        Self {
+            target,
+            entered,
+            exited,
+        }
+    }
+
+    /// Whether one call is under way, and none was entered or left since: then what is in the
+    /// record is the work of that call and of those whose records are before its own.
+    #[inline(always)]
+    fn still_are_of_one_call(&self) -> bool {
+        self.entered == self.exited.wrapping_add(1)
+            && Self::read(self.target) == (self.entered, self.exited)
+    }
+
+    #[inline(always)]
+    fn read(target: Option<*mut Target>) -> (u64, u64) {
+        match target {
+            // SAFETY: the value lives as long as the program runs; volatile because other
+            // processors write it.
+            Some(target) => unsafe {
+                (
+                    core::ptr::read_volatile(&raw const (*target).entered),
+                    core::ptr::read_volatile(&raw const (*target).exited),
+                )
+            },
+            None => (0, 0),
+        }
     }
 }

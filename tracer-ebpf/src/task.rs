@@ -49,12 +49,17 @@ pub fn fork(ctx: RawTracePointContext) -> i32 {
             return 0;
         }
     }
+    // Before it is counted as a call itself.
+    let alone = call::forks_alone(id, parent);
+    if tgid != (id >> 32) as u32 {
+        call::count_whole(parent);
+    }
     if let Some(mut entry) = emit::reserve::<TaskRecord>(loss::FORK) {
         let record = entry.as_mut_ptr();
         // SAFETY: the entry is ours until it is submitted, and every field is written.
         unsafe {
             fill(record, id, kind::FORK);
-            (*record).header.quiet = u64::from(call::forks_alone(id, parent));
+            (*record).header.quiet = u64::from(alone);
             (*record).child_tgid = tgid;
             (*record).child_tid = child.pid();
             child.figures(&raw mut (*record).child);

@@ -333,9 +333,12 @@ impl<'w, W: World> Session<'w, W> {
         {
             *target = None;
         }
-        // Its figures are the caller's.
-        event.kernel = event.kernel.filter(|_| pid == event.pid);
-        event.pid = pid;
+        if pid != event.pid {
+            // Its figures are the caller's, and so are the calls that were under way.
+            event.kernel = None;
+            event.quiet = false;
+            event.pid = pid;
+        }
         self.take(event);
     }
 

@@ -113,7 +113,7 @@ impl Space {
     /// The effect of a call that failed and may have unmapped a range before that. If no other
     /// call was under way, VmSize tells whether it has.
     fn unless_whole(&self, event: &Event, effect: Effect) -> Effect {
-        let figures = event.kernel.filter(|_| event.quiet && !self.shared);
+        let figures = event.kernel.filter(|_| event.quiet);
         match figures {
             Some(figures) if figures.vm_size == self.vm_size() => Effect::default(),
             _ => effect,

@@ -38,7 +38,7 @@ impl Space {
                 }
             }
         }
-        if event.quiet && !self.shared {
+        if event.quiet {
             self.races.settle();
         }
         undecided

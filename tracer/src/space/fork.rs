@@ -18,7 +18,6 @@ impl Space {
             flows: Flows::default(),
             outstanding: Outstanding::default(),
             races: Races::default(),
-            shared: false,
             locks_future: false,
             ..self.clone()
         };

@@ -54,8 +54,6 @@ pub struct Space {
     map: Intervals,
     outstanding: Outstanding,
     races: Races,
-    /// Whether several processes change it.
-    shared: bool,
     names: Names,
     sites: Sites,
     code: Code,
@@ -79,7 +77,6 @@ impl Space {
             map: Intervals::default(),
             outstanding: Outstanding::default(),
             races: Races::default(),
-            shared: false,
             names: Names::default(),
             sites: Sites::default(),
             code: Code::default(),
@@ -143,12 +140,6 @@ impl Space {
     #[must_use]
     pub const fn page(&self) -> PageSize {
         self.page
-    }
-
-    /// Whether several processes change it: that no call of one is under way says nothing
-    /// of the others then.
-    pub const fn set_shared(&mut self, shared: bool) {
-        self.shared = shared;
     }
 
     /// Names of files and of named memory.

@@ -28,14 +28,16 @@ impl Tracked {
         let (before, since): (Vec<_>, Vec<_>) = pending
             .into_iter()
             .partition(|event| event.exited < reading.begun);
-        // First so that code addresses of the calls before it are known, then again as the
-        // truth about what those calls left.
-        self.space.adopt(&reading.vmas, how, reading.begun);
+        // Of a space that was never read: first so that code addresses of the calls before it are
+        // known, then again as the truth about what those calls left.
+        if how != Provenance::Found {
+            self.space.adopt(&reading.vmas, how, reading.begun);
+        }
         for event in &before {
             self.apply(event);
         }
         let differences = self.space.adopt(&reading.vmas, how, reading.begun);
-        if matches!(how, Provenance::Found) {
+        if how == Provenance::Found {
             self.reconciler.healed(&differences);
         }
         self.phase = Phase::Live;

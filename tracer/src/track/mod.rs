@@ -117,11 +117,14 @@ impl Tracked {
     /// The address space of a child that was forked just now. Where the kernel's figure
     /// does not agree with the parent's model its map is to be read.
     ///
-    /// `alone`: no other thread made a call meanwhile, which the child might have missed.
+    /// `alone`: no other thread of the parent made a call meanwhile, which the child might have
+    /// missed.
     #[must_use]
     pub fn forked(parent: &Self, figures: Option<KernelFigures>, alone: bool) -> Self {
         let space = parent.space.fork();
-        let agrees = alone && figures.is_some_and(|child| child.vm_size == space.vm_size());
+        let agrees = alone
+            && !parent.shared
+            && figures.is_some_and(|child| child.vm_size == space.vm_size());
         let phase = if agrees && matches!(parent.phase, Phase::Live) {
             Phase::Live
         } else {
@@ -161,7 +164,10 @@ impl Tracked {
     }
 
     /// Takes the next event of the ring.
-    pub fn take(&mut self, event: Event) {
+    pub fn take(&mut self, mut event: Event) {
+        // At once and not when it is applied: by then a process that shares the space for a moment
+        // (`vfork`) may be gone.
+        event.quiet &= !self.shared;
         self.counts.received += 1;
         self.note_figures(&event);
         if self.waiting() >= MOST_PENDING {
@@ -213,11 +219,10 @@ impl Tracked {
         self.wants_reading() && now >= self.not_before
     }
 
-    /// Whether several processes change this address space: the kernel's figures with the
-    /// events of one then say nothing about the other's calls.
+    /// Whether several processes change this address space: that no call of one was under way
+    /// then says nothing about the other's.
     pub const fn set_shared(&mut self, shared: bool) {
         self.shared = shared;
-        self.space.set_shared(shared);
     }
 
     /// The process is gone before its map could be read: what its events tell is all.
@@ -336,7 +341,7 @@ impl Tracked {
         }
         let Some(figures) = event
             .kernel
-            .filter(|_| event.quiet && !self.shared && event.entered > self.settled)
+            .filter(|_| event.quiet && event.entered > self.settled)
         else {
             return;
         };

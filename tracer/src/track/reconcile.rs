@@ -29,6 +29,8 @@ pub struct Reconciler {
     /// The event after which model and kernel differed first, in words.
     suspect: Option<String>,
     mismatches: Vec<String>,
+    /// The last mismatch was one of sizes, and the map was not read since.
+    is_mismatched: bool,
     readings: Vec<String>,
 }
 
@@ -93,6 +95,7 @@ impl Reconciler {
             kernel.vm_size.0,
             event.words()
         ));
+        self.is_mismatched = true;
         Judgement::Differs
     }
 
@@ -111,21 +114,19 @@ impl Reconciler {
         self.stack = None;
         self.stack_before = None;
         if !differences.is_empty() {
-            let shown = differences.iter().take(MOST_DIFFERENCES).map(describe);
-            let shown: Vec<_> = shown.collect();
-            self.mismatch(format!(
-                "whole maps: {} (differences: {})",
-                shown.join("; "),
-                differences.len()
-            ));
+            self.mismatch(format!("whole maps: {}", describe_all(differences)));
             self.sums.resyncs += 1;
         }
     }
 
-    /// The model was taken anew from the kernel.
+    /// The model was taken anew from the kernel. After a mismatch of sizes the differences are what
+    /// it was about.
     pub(super) fn healed(&mut self, differences: &[Difference]) {
         self.sums.resyncs += 1;
-        if let Some(first) = differences.first() {
+        if std::mem::take(&mut self.is_mismatched) {
+            let found = format!("then {}", describe_all(differences));
+            keep(&mut self.mismatches, found);
+        } else if let Some(first) = differences.first() {
             let reading = format!("read anew: {}", describe(first));
             keep(&mut self.readings, reading);
         }
@@ -157,6 +158,12 @@ fn keep(details: &mut Vec<String>, detail: String) {
     if details.len() < MOST_DETAILS {
         details.push(detail);
     }
+}
+
+fn describe_all(differences: &[Difference]) -> String {
+    let shown = differences.iter().take(MOST_DIFFERENCES).map(describe);
+    let shown: Vec<_> = shown.collect();
+    format!("{} (differences: {})", shown.join("; "), differences.len())
 }
 
 fn describe(difference: &Difference) -> String {

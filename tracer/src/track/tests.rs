@@ -311,3 +311,44 @@ fn a_child_begins_with_its_parents_space_if_the_kernel_agrees() {
     assert!(Tracked::forked(&parent, None, true).wants_reading());
     assert!(Tracked::forked(&parent, figures(2), false).wants_reading());
 }
+
+/// A child of `vfork` uses the space for a moment, and may be gone when its parent's events are
+/// applied, which waited for a reading.
+#[test]
+fn what_another_process_shared_then_is_not_judged_later() {
+    let mut tracked = Tracked::unread(PAGE, Provenance::PreExisting);
+    tracked.set_shared(true);
+    // The kernel has a page less: the other's munmap took it, whose record comes behind.
+    tracked.take(map(40, Some(2), 0x20000, 1));
+    tracked.take(map(50, Some(3), 0x30000, 1));
+    tracked.take(unmap(35, Some(3), 0x10000, 1));
+    tracked.set_shared(false);
+    let accepted = tracked.offer(&reading(20, 30, vec![line(0x10000, 2, "")]), false);
+    assert_eq!(accepted, Accepted::Exact);
+    assert!(!tracked.wants_reading(), "nothing is doubted");
+    assert_eq!(tracked.reconciler().sums().mismatches, 0);
+    assert_eq!(pages(&tracked), 3);
+}
+
+#[test]
+fn a_mismatch_of_sizes_is_told_with_what_the_map_then_showed() {
+    let mut tracked = Tracked::unread(PAGE, Provenance::PreExisting);
+    tracked.offer(&reading(20, 30, vec![line(0x10000, 2, "")]), false);
+    tracked.take(map(40, Some(2), 0x20000, 1));
+    tracked.take(map(50, Some(3), 0x30000, 1));
+    assert!(tracked.wants_reading());
+    // Before the reading, and waiting for it: no difference.
+    tracked.take(map(60, Some(4), 0x50000, 1));
+    let vmas = vec![
+        line(0x10000, 1, ""),
+        line(0x20000, 1, ""),
+        line(0x30000, 1, ""),
+        line(0x50000, 1, ""),
+    ];
+    tracked.offer(&reading(70, 80, vmas), false);
+    let details: Vec<_> = tracked.reconciler().details().collect();
+    assert_eq!(details.len(), 2, "{details:?}");
+    assert!(details[0].contains("16384 by the model and 12288 by the kernel"));
+    let found = "then at 0x11000-0x12000 the model has rw-p, the kernel nothing (differences: 1)";
+    assert_eq!(details[1], found);
+}

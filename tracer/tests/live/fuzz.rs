@@ -2,11 +2,13 @@
 //!
 //! In the end the tracer takes the kernel's word, so equal maps prove little: what counts is
 //! that it had nothing to correct. Bounds and seeds come from the environment (`FUZZ_CALLS`,
-//! `FUZZ_SEED`, `FUZZ_THREADS`, `FUZZ_MODE`, `FUZZ_ATTACH`); `cargo xtask fuzz-live` sets them.
+//! `FUZZ_SEED`, `FUZZ_THREADS`, `FUZZ_MODE`, `FUZZ_ATTACH`, and `FUZZ_KEEP`, the folder for recordings
+//! of rounds that failed); `cargo xtask fuzz-live` sets them.
 
 use std::{
     env,
     fmt::Write as _,
+    fs,
     time::{Duration, Instant},
 };
 
@@ -107,7 +109,12 @@ impl Round {
             std::thread::sleep(Duration::from_millis(self.seed % 97));
         }
         let pid = target.pid().to_string();
-        let tracer = Tracer::report(&["--ring-size", RING, "--pid", &pid], &[]);
+        let recording = self.recording();
+        let mut arguments = vec!["--ring-size", RING, "--pid", &pid];
+        if let Some(path) = &recording {
+            arguments.extend(["--record", path]);
+        }
+        let tracer = Tracer::report(&arguments, &[]);
         match self.attach {
             Attach::Before => tracer.wait_until_observed(&[target.pid()]),
             Attach::Amid => tracer.wait_until_target(target.pid()),
@@ -134,7 +141,23 @@ impl Round {
         if !target.end().success() {
             faults.push_str("the target did not end well\n");
         }
-        self.judge(&ended, &end, elapsed, pids.len(), faults)
+        let mut verdict = self.judge(&ended, &end, elapsed, pids.len(), faults);
+        match recording {
+            Some(path) if verdict.faults.is_empty() => fs::remove_file(path).expect("a recording"),
+            Some(path) => _ = writeln!(verdict.faults, "recorded in {path}"),
+            None => {}
+        }
+        verdict
+    }
+
+    /// Where the round is recorded, if that is asked for; only what failed is kept.
+    fn recording(&self) -> Option<String> {
+        let folder: String = given("FUZZ_KEEP")?;
+        let (seed, mode) = (self.seed, &self.mode);
+        Some(format!(
+            "{folder}/{mode}-{}-{seed}.trace",
+            self.attach.name()
+        ))
     }
 
     /// Up to the line that all calls are made; progress is passed on.

@@ -5,9 +5,11 @@
 
 mod round;
 
+use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use self::round::{Outcome, Round};
@@ -43,6 +45,9 @@ pub struct Settings {
     /// How many rounds; 100 of the default length are ten million calls
     #[arg(long, value_name = "R", default_value = "10")]
     rounds: u64,
+    /// Record each round, and keep the recordings of those that fail in this folder
+    #[arg(long, value_name = "FOLDER")]
+    keep: Option<PathBuf>,
     /// Rounds for so long, however many that are
     #[arg(long, value_name = "M", conflicts_with = "rounds")]
     minutes: Option<u64>,
@@ -68,6 +73,10 @@ pub fn run(workspace: &Workspace, elevation: Elevation, settings: &Settings) -> 
     let products = build::products(workspace, &tools, Profile::Release)?;
     let executable = live::build(workspace, &tools)?;
     elevation.prepare()?;
+    if let Some(folder) = &settings.keep {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
     let began = Instant::now();
     let mut totals = Totals::default();
     println!("{}", Outcome::HEAD);
@@ -109,6 +118,7 @@ impl Settings {
             calls: self.calls,
             mode: in_turn(&self.mode, &MODES, turn),
             attach: in_turn(&self.attach, &ATTACHES, turn / MODES.len()),
+            keep: self.keep.clone(),
         }
     }
 }
@@ -165,6 +175,7 @@ mod tests {
             mode: None,
             attach: None,
             rounds: 8,
+            keep: None,
             minutes: None,
         }
     }

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{BufRead, BufReader, IsTerminal, Write, stdout};
-use std::path::Path;
+use std::path::{self, Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
@@ -25,6 +25,8 @@ pub struct Round {
     pub calls: u64,
     pub mode: String,
     pub attach: String,
+    /// Where its recording is kept if it fails.
+    pub keep: Option<PathBuf>,
 }
 
 /// What it came to.
@@ -56,6 +58,7 @@ impl Round {
             calls,
             mode,
             attach,
+            keep: _,
         } = self;
         format!(
             "cargo xtask fuzz-live --rounds 1 --seed {seed} --threads {threads} --calls {calls} \
@@ -83,6 +86,11 @@ impl Round {
             .iter()
             .map(|(name, value)| (*name, value.as_os_str()))
             .collect();
+        let keep = self.keep.as_deref().map(path::absolute).transpose();
+        let keep = keep.context("the folder for recordings has no absolute path")?;
+        if let Some(keep) = &keep {
+            variables.push(("FUZZ_KEEP", keep.as_os_str()));
+        }
         variables.push(("TRACER_BIN", products.tracer.as_os_str()));
         variables.push(("WORKLOAD_BIN", products.workload.as_os_str()));
         let mut child = elevation

@@ -205,9 +205,7 @@ proptest! {
         }
         let overlays = steps.iter().any(|(_, step, _)| matches!(step, Step::Overlay { .. }));
         in_the_order_of_the_ring(&mut records);
-        // The size of a segment is only told by a record that is quiet, and this is not
-        // about that; in a shared space none counts as a moment without calls.
-        space.set_shared(true);
+        // The size of a segment is only told by a record that is quiet, and this is not about that.
         for (_, event) in &mut records {
             event.quiet |= matches!(
                 &event.kind,
