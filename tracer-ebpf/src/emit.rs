@@ -6,7 +6,7 @@ use aya_ebpf::{
 };
 use tracer_ebpf::{LOSS_SLOTS, loss};
 
-use crate::maps::{EVENTS, LOST};
+use crate::maps::{EVENTS, LOST, WRITTEN, look_every};
 
 /// Bytes waiting in the ring at which the reader is woken before its next turn. It reads on
 /// a timer otherwise: waking it for each record would cost the traced process far more.
@@ -25,9 +25,7 @@ pub fn reserve<T: 'static>(slot: u32) -> Option<RingBufEntry<T>> {
 /// Hands a filled record to the reader. `urgent` ones wake it at once.
 #[inline(always)]
 pub fn submit<T>(entry: RingBufEntry<T>, urgent: bool) {
-    let waiting = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));
-    let crossed = waiting >= WAKE_AT && waiting - (size_of::<T>() as u64) < WAKE_AT;
-    let flags = if urgent || crossed {
+    let flags = if urgent || (is_time_to_look(size_of::<T>() as u64) && is_filling()) {
         BPF_RB_FORCE_WAKEUP
     } else {
         BPF_RB_NO_WAKEUP
@@ -41,6 +39,31 @@ pub fn submit<T>(entry: RingBufEntry<T>, urgent: bool) {
 pub fn has_room_to_spare() -> bool {
     let waiting = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));
     waiting < EVENTS.query(u64::from(BPF_RB_RING_SIZE)) / 4
+}
+
+/// Counts what this processor writes, and whether that is enough for a look at how much waits:
+/// one at each record would cost the traced process more than all else here.
+#[inline(always)]
+fn is_time_to_look(bytes: u64) -> bool {
+    let Some(written) = WRITTEN.get_ptr_mut(0) else {
+        return true;
+    };
+    // SAFETY: the map's value lives as long as the map, and no other processor uses it. Where one
+    // program interrupts another, a look comes a little later.
+    unsafe {
+        *written += bytes;
+        let is_time = *written >= look_every();
+        if is_time {
+            *written = 0;
+        }
+        is_time
+    }
+}
+
+/// Whether so much waits that the reader is to be woken.
+#[inline(always)]
+fn is_filling() -> bool {
+    EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) >= WAKE_AT
 }
 
 /// Counts one lost record on this processor.

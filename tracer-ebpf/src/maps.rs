@@ -24,6 +24,23 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 #[map]
 pub static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(LOSS_SLOTS, 0);
 
+/// Bytes written to the ring since the last look at how many wait, by processor.
+#[map]
+pub static WRITTEN: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// How many bytes a processor writes between two such looks. Set by user space before loading,
+/// which knows the ring's size and how many processors may fill it.
+#[unsafe(no_mangle)]
+static LOOK_EVERY: u64 = 0;
+
+/// [`LOOK_EVERY`], as the loader left it.
+#[inline(always)]
+pub fn look_every() -> u64 {
+    // SAFETY: a static is readable; volatile because the loader replaces the value after the
+    // compiler has seen the zero above.
+    unsafe { ptr::read_volatile(&raw const LOOK_EVERY) }
+}
+
 /// What is done at each call, by its number. Set by user space before loading, which knows
 /// the numbers of this architecture.
 #[unsafe(no_mangle)]

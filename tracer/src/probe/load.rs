@@ -395,9 +395,18 @@ pub(super) fn open(layout: Layout, ring_size: u32, stacks: StackWish) -> Result<
         .override_global("LAYOUT", layout.as_bytes(), true)
         .override_global("PLANS", plans(stacks.most > 0).as_bytes(), true)
         .override_global("STACK_LIMITS", stacks.as_bytes(), true)
+        .override_global("LOOK_EVERY", &look_every(ring_size), true)
         .map_max_entries("EVENTS", ring_size)
         .load(OBJECT)
         .map_err(|error| refused("loading the probes' maps", &error))
+}
+
+/// How many bytes a processor may write before it looks how full the ring is: all of them
+/// together, no more than an eighth of it.
+fn look_every(ring_size: u32) -> u64 {
+    const MOST: u64 = 64 << 10;
+    let processors = aya::util::nr_cpus().unwrap_or(1).max(1) as u64;
+    MOST.min(u64::from(ring_size) / 8 / processors)
 }
 
 fn kernel_layout() -> anyhow::Result<Layout> {
