@@ -161,7 +161,7 @@ fn key_of(place: &SpotKey) -> Option<u64> {
                 }
                 let word = if slot <= SPOT_WINDOW {
                     // SAFETY: as above.
-                    unsafe { (*window)[(slot - 1) & (SPOT_WINDOW - 1)] }
+                    unsafe { (*window)[opaque(slot - 1) & (SPOT_WINDOW - 1)] }
                 } else {
                     memory::read_user_u64(place.sp.wrapping_add((slot as u64 - 1) * 8))
                 };
@@ -185,6 +185,16 @@ fn key_of(place: &SpotKey) -> Option<u64> {
         }
     }
     Some(key | 1)
+}
+
+/// The same, of which the compiler knows nothing any more: it would leave out a mask that says
+/// nothing new to it, and Linux 5.10 does not see by itself that what is not 0 is at least 1.
+#[inline(always)]
+fn opaque(index: usize) -> usize {
+    let mut index = index;
+    // SAFETY: it writes the register its own value.
+    unsafe { core::arch::asm!("{0} = {0}", inout(reg) index, options(pure, nomem, nostack)) };
+    index
 }
 
 #[inline(always)]
