@@ -38,30 +38,37 @@ pub fn of_code(event: &Event) -> Option<CodeNews> {
     let EventKind::Call(call) = &event.kind else {
         return matches!(event.kind, EventKind::Exec { .. }).then_some(CodeNews::Executed);
     };
-    let start = Addr(call.outcome.ok()?);
-    let Request::Map {
-        len,
-        prot,
-        offset,
-        fd: Some(_),
-        file,
-        ..
-    } = &call.request
-    else {
-        return None;
-    };
-    if !Prot::from_bits(*prot).exec {
-        return None;
+    let result = Addr(call.outcome.ok()?);
+    match &call.request {
+        Request::Protect { span, prot } => is_code(*prot).then_some(CodeNews::Made(*span)),
+        Request::Map {
+            len,
+            prot,
+            offset,
+            fd,
+            file,
+            ..
+        } if is_code(*prot) => {
+            let span = Span::new(result, *len);
+            if fd.is_none() {
+                return Some(CodeNews::Made(span));
+            }
+            let seen = file.as_deref().and_then(|seen| {
+                Some(CodeNews::Mapped {
+                    span,
+                    offset: *offset,
+                    file: CodeFile {
+                        path: seen.path.clone()?,
+                        inode: seen.inode,
+                    },
+                })
+            });
+            Some(seen.unwrap_or(CodeNews::Unknown))
+        }
+        _ => None,
     }
-    let seen = file.as_deref().and_then(|seen| {
-        Some(CodeNews::Mapped {
-            span: Span::new(start, *len),
-            offset: *offset,
-            file: CodeFile {
-                path: seen.path.clone()?,
-                inode: seen.inode,
-            },
-        })
-    });
-    Some(seen.unwrap_or(CodeNews::Unknown))
+}
+
+fn is_code(prot: u64) -> bool {
+    Prot::from_bits(prot).exec
 }

@@ -67,6 +67,19 @@ fn paths(account: &Account) -> &[Value] {
     account.list("/call_paths")
 }
 
+/// Whether some path has a function.
+fn names(account: &Account, function: &str) -> bool {
+    let frames = |path: &Value| path["frames"].as_array().cloned().unwrap_or_default();
+    let named = |frame: &Value| {
+        frame["function"]
+            .as_str()
+            .is_some_and(|name| name.contains(function))
+    };
+    paths(account)
+        .iter()
+        .any(|path| frames(path).iter().any(named))
+}
+
 /// Whether a path goes through a function that has a line in a source.
 fn goes_through(path: &Value, function: &str) -> bool {
     let frames = path["frames"].as_array().expect("frames");
@@ -327,14 +340,15 @@ int main()
 
 /// Runs a program and tells what share of its calls has complete stacks. How large it is depends
 /// on how fast the tracer is: a program that ends within milliseconds may be gone.
-fn share(name: &str, words: &[&str]) {
+fn share(name: &str, words: &[&str]) -> Account {
     let ended = Tracer::launch(words, &[]).finish();
     let accounts = ended.accounts();
     let largest = accounts
-        .iter()
+        .into_iter()
         .max_by_key(|account| account.number("/stacks/calls"))
         .expect("a process");
-    tell(name, largest);
+    tell(name, &largest);
+    largest
 }
 
 #[test]
@@ -342,7 +356,8 @@ fn share(name: &str, words: &[&str]) {
 fn stacks_of_a_cpp_program_are_told() {
     let folder = Folder::new();
     if let Some(program) = compile(&folder, "cache", "g++", CPP) {
-        share("C++", &[&program.to_string_lossy()]);
+        let account = share("C++", &[&program.to_string_lossy()]);
+        assert!(names(&account, "fill"), "{account}");
     }
 }
 
@@ -354,6 +369,68 @@ fn stacks_of_a_rust_program_with_jemalloc_are_told() {
     share(
         "Rust, static jemalloc",
         &[&workload, "seed", "--allocator", "jemalloc"],
+    );
+}
+
+/// Calls a function through code that it makes, and says what that is called.
+const MAKES_CODE: &str = r#"
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+__attribute__((noinline)) void keep(void) { mmap(0, 5 << 20, 3, 0x22, -1, 0); }
+int main(void)
+{
+    /* push rbp; mov rbp, rsp; call rdi; pop rbp; ret */
+    unsigned char code[] = { 0x55, 0x48, 0x89, 0xe5, 0xff, 0xd7, 0x5d, 0xc3 };
+    char *page = mmap(0, 4096, PROT_READ | PROT_WRITE, 0x22, -1, 0);
+    memcpy(page, code, sizeof code);
+    mprotect(page, 4096, PROT_READ | PROT_EXEC);
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/perf-%d.map", getpid());
+    FILE *map = fopen(path, "w");
+    fprintf(map, "%lx %zx made_at_run_time\n", (unsigned long)page, sizeof code);
+    fclose(map);
+    ((void (*)(void (*)(void)))page)(keep);
+    puts("ready");
+    fflush(stdout);
+    getchar();
+    unlink(path);
+    return 0;
+}
+"#;
+
+#[test]
+#[ignore = "loads probes into the kernel: needs root"]
+fn code_made_at_run_time_has_the_name_that_its_program_gave_it() {
+    if cfg!(not(target_arch = "x86_64")) {
+        return skip("the code is x86-64's");
+    }
+    let folder = Folder::new();
+    let Some(program) = compile(&folder, "makes", "gcc", MAKES_CODE) else {
+        return;
+    };
+    let mut tracer = Tracer::launch(&[&program], &[]);
+    let lines = Lines::of(tracer.take_stdout());
+    lines.find_text("ready");
+    let account = tracer.interrupt().account();
+    let kept = paths(&account)
+        .iter()
+        .find(|path| path["mapped"] == 5 << 20)
+        .unwrap_or_else(|| panic!("{account}"));
+    let frames = kept["frames"].as_array().expect("frames").iter();
+    let named: Vec<_> = frames
+        .filter_map(|frame| frame["function"].as_str())
+        .collect();
+    let made = named
+        .iter()
+        .position(|name| name.contains("made_at_run_time"));
+    let made = made.unwrap_or_else(|| panic!("{kept:#}"));
+    assert_eq!(
+        (named[made - 1], named[made + 1]),
+        ("keep", "main"),
+        "{kept:#}"
     );
 }
 
@@ -422,5 +499,7 @@ fn stacks_of_a_go_program_are_told() {
         .env("GOFLAGS", "-mod=mod")
         .status();
     assert!(built.expect("it starts").success());
-    share("Go", &[&program.to_string_lossy()]);
+    let account = share("Go", &[&program.to_string_lossy()]);
+    // It maps on a stack of its own, which the goroutine that wanted memory is not on.
+    assert!(names(&account, "runtime.(*mheap).grow"), "{account}");
 }

@@ -67,7 +67,7 @@ const BUILD_PROGRAMS: [(&str, Need); 2] = [
         need("make", &["make"], "builds the jemalloc inside the workload"),
     ),
 ];
-const TEST_PROGRAMS: [(&str, Need); 7] = [
+const TEST_PROGRAMS: [(&str, Need); 8] = [
     (
         "musl-gcc",
         Need {
@@ -106,6 +106,17 @@ const TEST_PROGRAMS: [(&str, Need); 7] = [
             &["python3"],
             "a program with a runtime that tests trace",
         ),
+    ),
+    (
+        "go",
+        Need {
+            optional: true,
+            ..need(
+                "go",
+                &["golang-go"],
+                "builds a program of another runtime that tests trace, and opens profiles",
+            )
+        },
     ),
     (
         "stress-ng",

@@ -78,6 +78,26 @@ impl Code {
         });
     }
 
+    /// Memory was made executable. What is known of files there stays as it is.
+    pub fn add_made(&mut self, span: Span) {
+        let touching = |known: &&Mapped| known.span.intersect(span).is_some();
+        let mut whole = span;
+        for known in self.spans.iter().filter(touching) {
+            if known.file.is_some() || known.span.intersect(span) == Some(span) {
+                return;
+            }
+            whole = Span::between(
+                whole.start.min(known.span.start),
+                whole.end.max(known.span.end),
+            );
+        }
+        self.insert(Mapped {
+            span: whole,
+            offset: 0,
+            file: None,
+        });
+    }
+
     fn insert(&mut self, new: Mapped) {
         if new.span.is_empty() || self.spans.len() >= MOST_SPANS {
             return;

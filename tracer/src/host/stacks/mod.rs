@@ -80,6 +80,8 @@ pub enum CodeNews {
         /// Which file.
         file: CodeFile,
     },
+    /// Memory was made executable there; if it is of no file, its process writes the code.
+    Made(Span),
     /// It is a copy of this process.
     ForkOf(Pid),
     /// It executes another program.
@@ -119,6 +121,7 @@ impl Stacks {
                 let object = self.files.open(pid, span, &file);
                 self.code_mut(pid).add(span, offset, file, object);
             }
+            CodeNews::Made(span) => self.code_mut(pid).add_made(span),
             CodeNews::ForkOf(parent) => {
                 if let Some(code) = self.processes.get(&parent) {
                     let code = Rc::clone(code);
@@ -155,7 +158,7 @@ impl Stacks {
     /// news to the kernel side.
     pub fn unwind(&mut self, slice: &StackSlice) -> (Unwound, Option<(SpotKey, Spot)>) {
         let pid = slice.pid;
-        let mut code = Rc::clone(self.processes.entry(pid).or_default());
+        let mut code = self.processes.remove(&pid).unwrap_or_default();
         if code.is_doubted() {
             Rc::make_mut(&mut code).read(pid, &mut self.files);
         }
