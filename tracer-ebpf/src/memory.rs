@@ -160,7 +160,10 @@ impl Task {
     }
 
     /// The figures of its address space; zero if it has none (any more).
-    #[inline(always)]
+    ///
+    /// A function of the kernel's too: what it needs of the stack, which is most of what there is,
+    /// is free again behind it.
+    #[inline(never)]
     pub fn figures(self, out: *mut Figures) {
         // Without one, or without BTF, what is read is at no address.
         let mm: u64 = read(self.0, field(&LAYOUT.task_mm));

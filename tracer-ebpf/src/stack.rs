@@ -10,8 +10,6 @@
 //! addresses that was replaced by other code; and, until the first one of a place was unwound,
 //! stacks that are equal in their first [`TOP`] words.
 
-use core::mem::MaybeUninit;
-
 use aya_ebpf::{
     helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_probe_read_user},
     macros::map,
@@ -77,7 +75,16 @@ static STACK_LIMITS: StackLimits = StackLimits {
 #[inline(always)]
 pub fn matters(plan: Plan, regs: &Registers, ret: i64, before: u64) -> bool {
     // Known when the program is loaded: without stacks the kernel leaves all of this out.
-    if limit(&STACK_LIMITS.most) == 0 || !plan.has(plan::STACK) || (-4095..0).contains(&ret) {
+    limit(&STACK_LIMITS.most) != 0
+        && plan.has(plan::STACK)
+        && is_about_enough(plan, regs, ret, before)
+}
+
+/// A function of the kernel's too: what it finds out of the arguments on its ways is forgotten
+/// behind it, or the verifier would follow the rest of the caller once for each.
+#[inline(never)]
+fn is_about_enough(plan: Plan, regs: &Registers, ret: i64, before: u64) -> bool {
+    if (-4095..0).contains(&ret) {
         return false;
     }
     if plan.has(plan::BRK_BEFORE) {
@@ -106,7 +113,10 @@ fn releases(advice: u64) -> bool {
 /// `ip` and `sp` are those of the stack, the other registers are at `saved` in the kernel
 /// (`struct pt_regs`). For any program that runs as the thread: at a system call, or at a
 /// function of its own.
-#[inline(always)]
+///
+/// A function of the kernel's too, so that the verifier has forgotten all of its ways when it
+/// goes on behind it: it would follow the rest of the caller once for each.
+#[inline(never)]
 pub fn capture(id: u64, target: *mut Target, ip: u64, sp: u64, saved: u64) -> u64 {
     let place = SpotKey {
         tgid: id >> 32,
@@ -142,11 +152,11 @@ fn key_of(place: &SpotKey) -> Option<u64> {
     let mut key = mix(SEED, place.tgid | place.image << 32);
     key = mix(key, place.ip);
     key = mix(key, place.sp);
+    // A window that another program fills which runs in between gives a key that nothing has.
+    let window = STACK_WINDOW.get_ptr_mut(0)?;
     match SPOTS.get_ptr(place) {
         Some(spot) => {
-            let window = STACK_WINDOW.get_ptr_mut(0)?;
-            // A value that user space replaces meanwhile gives a key that nothing has, and so does
-            // a window that another program fills which runs in between.
+            // A value that user space replaces meanwhile gives such a key too.
             // SAFETY: the values live as long as the maps do.
             let len = u32::from(unsafe { (*spot).window }).min(SPOT_WINDOW as u32) * 8;
             // SAFETY: the destination is at least that large.
@@ -169,18 +179,11 @@ fn key_of(place: &SpotKey) -> Option<u64> {
             }
         }
         None => {
-            let mut top = MaybeUninit::<[u64; TOP]>::uninit();
-            // SAFETY: the destination is as large as said; the helper zeroes it where it fails.
-            let top = unsafe {
-                bpf_probe_read_user(
-                    top.as_mut_ptr().cast(),
-                    (TOP * 8) as u32,
-                    place.sp as *const _,
-                );
-                top.assume_init_ref()
-            };
-            for word in top {
-                key = mix(key, *word);
+            // SAFETY: the destination is larger; the helper zeroes what it cannot read.
+            unsafe { bpf_probe_read_user(window.cast(), (TOP * 8) as u32, place.sp as *const _) };
+            for index in 0..TOP {
+                // SAFETY: the value lives as long as the map does.
+                key = mix(key, unsafe { (*window)[index] });
             }
         }
     }
