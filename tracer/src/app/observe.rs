@@ -10,14 +10,14 @@ use super::{
 };
 use crate::{
     cli::intent::{Capture, Record, Recording, Run, Subject, Trace, Verbosity},
-    host::kernel,
+    host::{elf, kernel},
     probe::{CaptureWish, StackWish},
     recording::{Kept, Limit, Recorder, WhyStopped},
     report::Report,
     session,
     world::{
         self, Limits,
-        live::{Live, Wishes},
+        live::{self, Live, Wishes},
     },
 };
 
@@ -157,12 +157,14 @@ fn wishes(run: &Run, elsewhere: bool) -> Wishes {
         subject,
         follow: run.follow,
         duration: run.duration,
+        turn: live::TURN,
         ring: run.ring_size,
         capture: match run.capture {
             Capture::Auto => CaptureWish::Best,
             Capture::Tracepoints => CaptureWish::Tracepoints,
             Capture::Trampolines => CaptureWish::Trampolines,
         },
+        files: elf::Limits::GENEROUS,
         limits: Limits {
             events_per_second: run.max_events_per_second,
             cpu_percent: run.max_cpu,

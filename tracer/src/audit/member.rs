@@ -47,8 +47,10 @@ pub struct Member {
     told: Flow,
     /// Calls at the last report, and when that was.
     marked: (u64, Nanos),
-    pub is_traced: bool,
-    pub was_traced: bool,
+    /// Since when it is traced, if it is.
+    pub traced_since: Option<Nanos>,
+    /// Its growth when it was traced last.
+    traced_at_growth: Option<i64>,
     pub seen: bool,
 }
 
@@ -82,8 +84,8 @@ impl Member {
             was_evicted: false,
             told: Flow::default(),
             marked: (0, now),
-            is_traced: false,
-            was_traced: false,
+            traced_since: None,
+            traced_at_growth: None,
             seen: false,
         }
     }
@@ -170,7 +172,7 @@ impl Member {
         });
         // A snapshot does not take the place of what was found out by its calls.
         let known = self.judgement.as_ref().map(|known| known.basis);
-        if !(self.is_traced && known == Some(Basis::Events)) || judgement.basis == Basis::Events {
+        if !(self.is_traced() && known == Some(Basis::Events)) || judgement.basis == Basis::Events {
             self.judgement = Some(judgement);
         }
     }
@@ -199,7 +201,38 @@ impl Member {
         const MOST: u64 = 4096;
         self.snapshot
             .is_some_and(|snapshot| snapshot.depth == Depth::Map && snapshot.vmas <= MOST)
-            && !self.is_traced
+            && !self.is_traced()
+    }
+
+    /// Whether its calls are traced.
+    pub const fn is_traced(&self) -> bool {
+        self.traced_since.is_some()
+    }
+
+    /// It is traced from now on.
+    pub const fn trace(&mut self, now: Nanos) {
+        self.traced_since = Some(now);
+    }
+
+    /// It is not traced any more.
+    pub fn leave(&mut self) {
+        if self.traced_since.take().is_some() {
+            self.traced_at_growth = Some(self.growth());
+        }
+    }
+
+    /// Whether it was traced before.
+    pub const fn was_traced(&self) -> bool {
+        self.traced_at_growth.is_some()
+    }
+
+    /// By how much it has grown that was not traced; `None` if it was traced and has not grown
+    /// since.
+    pub fn untraced_growth(&self) -> Option<i64> {
+        match self.traced_at_growth {
+            None => Some(self.growth()),
+            Some(before) => Some(self.growth() - before).filter(|growth| *growth > 0),
+        }
     }
 
     /// VmSize that is not in memory.

@@ -58,15 +58,21 @@ impl Pace {
         self.maps > 0 && (self.share.is_none() || self.time > 0)
     }
 
-    /// A map was read, and took so long.
-    pub const fn spend(&mut self, nanos: u64) {
+    /// A map was read.
+    pub const fn count_map(&mut self) {
         self.maps = self.maps.saturating_sub(1);
-        self.spend_time(nanos);
     }
 
-    /// Something else was done on the same account.
-    pub const fn spend_time(&mut self, nanos: u64) {
+    /// So much time was used, for maps or for something else on the same account.
+    pub const fn spend(&mut self, nanos: u64) {
         self.time = self.time.saturating_sub(signed(nanos));
+    }
+
+    /// What is left of the credit is not for what comes later.
+    pub fn end_credit(&mut self) {
+        if let Some(share) = self.share {
+            self.time = self.time.min(signed(2 * share));
+        }
     }
 }
 
@@ -86,6 +92,7 @@ mod tests {
     fn spent(pace: &mut Pace, cost: u64) -> u64 {
         let mut count = 0;
         while pace.allows() {
+            pace.count_map();
             pace.spend(cost);
             count += 1;
         }
@@ -118,5 +125,13 @@ mod tests {
         assert_eq!(spent(&mut pace, SECOND / 5), 1);
         pace.fill(Nanos(3 * SECOND));
         assert!(!pace.allows());
+    }
+
+    #[test]
+    fn a_credit_is_for_the_beginning() {
+        let mut pace = Pace::new(1000, Some(SECOND / 50), SECOND / 2);
+        pace.fill(Nanos(0));
+        pace.end_credit();
+        assert_eq!(spent(&mut pace, SECOND / 100), 4);
     }
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     counts::{Counts, Tally, Turnover},
     flow::Flow,
-    judgement::Judgement,
+    judgement::{Basis, Judgement},
     member::Member,
     rank::{Filter, Sort, rank},
     row::{Audit, Coverage},
@@ -18,6 +18,7 @@ use super::{
 use crate::units::{Bytes, Nanos, Pid};
 
 mod flows;
+mod picks;
 
 /// How much is read of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -219,43 +220,11 @@ impl Roll {
         }
     }
 
-    /// Who is to be traced from now on, largest growth first: those that were asked for by a
-    /// filter, and those that grew beyond the threshold.
+    /// Whether a process was judged by its calls.
     #[must_use]
-    pub fn picks(&self) -> Vec<Pid> {
-        let traced = self.members.values().filter(|m| m.is_traced).count();
-        let room = self.wishes.picks.saturating_sub(traced);
-        if room == 0 {
-            return Vec::new();
-        }
-        let by_filter = !self.wishes.filter.is_open();
-        let threshold = i64::try_from(self.wishes.pick_growth.0).unwrap_or(i64::MAX);
-        let mut picks: Vec<(i64, Bytes, Pid)> = self
-            .members
-            .iter()
-            .filter(|(_, member)| !member.is_traced && !member.was_traced && member.is_readable())
-            .filter(|(pid, member)| self.is_asked_for(**pid, member))
-            .filter(|(_, member)| by_filter || member.growth() >= threshold)
-            .map(|(pid, member)| (member.growth(), member.vm_size, *pid))
-            .collect();
-        picks.sort_unstable_by(|one, other| other.cmp(one));
-        picks.truncate(room);
-        picks.into_iter().map(|(_, _, pid)| pid).collect()
-    }
-
-    /// Whether a process is traced from now on. One that was once is not picked again.
-    pub fn trace(&mut self, pid: Pid, is_traced: bool) {
-        if let Some(member) = self.members.get_mut(&pid) {
-            member.was_traced |= member.is_traced;
-            member.is_traced = is_traced;
-        }
-    }
-
-    /// Who is traced.
-    #[must_use]
-    pub fn traced(&self) -> Vec<Pid> {
-        let traced = self.members.iter().filter(|(_, member)| member.is_traced);
-        traced.map(|(pid, _)| *pid).collect()
+    pub fn is_judged_by_events(&self, pid: Pid) -> bool {
+        let judgement = self.members.get(&pid).and_then(|m| m.judgement.as_ref());
+        judgement.is_some_and(|judgement| judgement.basis == Basis::Events)
     }
 
     /// Whether a process is on the roll.
@@ -286,6 +255,7 @@ impl Roll {
             totals: adding.totals(),
             coverage: self.coverage(),
             counting: self.turnover,
+            tracing: None,
             own_cost: None,
             notes: Vec::new(),
         };
@@ -318,7 +288,7 @@ impl Roll {
                     !is_judged(member) && !member.refused && self.is_asked_for(**pid, member)
                 })
                 .count() as u64,
-            traced: count(&|member| member.is_traced),
+            traced: count(&Member::is_traced),
             ..Coverage::default()
         }
     }

@@ -28,10 +28,27 @@ pub struct Audit {
     pub coverage: Coverage,
     /// The kernel side's table of counts; `None` where calls are not counted.
     pub counting: Option<Turnover>,
+    /// What tracing single processes came to; `None` if none was.
+    pub tracing: Option<Tracing>,
     /// What the audit has cost so far; `None` if that is not known.
     pub own_cost: Option<OwnCost>,
     /// What could not be seen, in words.
     pub notes: Vec<String>,
+}
+
+/// What tracing single processes came to since the audit began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tracing {
+    /// Processes that were picked, each as often as it was.
+    pub processes: u64,
+    /// Events of theirs.
+    pub events: u64,
+    /// Events that were lost.
+    pub lost: u64,
+    /// How often tracing was interrupted to keep to the bounds.
+    pub pauses: u64,
+    /// How long it was, nanoseconds.
+    pub paused_ns: u64,
 }
 
 /// One process.

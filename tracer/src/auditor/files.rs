@@ -14,8 +14,8 @@ use crate::{
 };
 
 /// Read of one file at most, bytes, and of its read-only data searched for texts.
-const LIMITS: Limits = Limits {
-    read: 32 << 20,
+pub const LIMITS: Limits = Limits {
+    read: 24 << 20,
     strings: 8 << 20,
 };
 /// Files kept; beyond, those that were found to tell nothing are forgotten.
@@ -67,7 +67,7 @@ impl Files {
 fn read(pid: Pid, file: &FileName) -> Told {
     let path = file.name.as_deref().unwrap_or_default();
     let facts = elf::open(pid, path, file.inode).and_then(|open| {
-        elf::inspect_within(open, &BTreeSet::new(), LIMITS).map_err(|error| format!("{error:#}"))
+        elf::inspect(open, &BTreeSet::new(), LIMITS).map_err(|error| format!("{error:#}"))
     });
     match facts {
         Ok(ElfFacts {

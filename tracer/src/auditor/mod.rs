@@ -6,6 +6,7 @@
 //! [`crate::audit`].
 
 mod files;
+mod picks;
 mod snapshot;
 mod traced;
 
@@ -28,18 +29,20 @@ use crate::{
     cost::OwnCost,
     host::{clock, crowd, kernel, own, privilege},
     probe::{CaptureWish, Census, ProbeError, Program},
-    units::{Bytes, Nanos, PageSize, Pid},
-    world::{Limits, Outcome},
+    units::{Nanos, PageSize, Pid},
+    world::Outcome,
 };
 use files::Files;
-use traced::{Manner, Traced};
+use picks::Picks;
+use traced::Manner;
 
 /// Between two looks at all processes, at least.
 const LOOK: Duration = Duration::from_secs(1);
 /// And at most.
 const LONGEST_LOOK: Duration = Duration::from_secs(30);
-/// A look may take one part in so many of the time between two: half a per cent of a processor.
-const LOOK_SHARE: u32 = 200;
+/// A look may take one part in so many of the time between two: a quarter of a per cent of a
+/// processor. Each report takes one besides.
+const LOOK_SHARE: u32 = 400;
 /// Between two turns while maps are waiting to be read.
 const SHORT: Duration = Duration::from_millis(100);
 /// Maps read in one turn, at most.
@@ -51,9 +54,6 @@ const MAPS_PER_SECOND: u64 = 500;
 /// Processor time that the first round of maps may take beyond its share: a host is judged soon
 /// after the start.
 const FIRST_ROUND: Duration = Duration::from_secs(2);
-
-/// The ring for traced processes, bytes.
-const RING: Bytes = Bytes(8 << 20);
 
 /// How to watch.
 #[derive(Clone, Debug)]
@@ -70,25 +70,36 @@ pub struct Options {
     pub max_events_per_second: Option<u64>,
 }
 
-/// So many per cent of a processor, half of it for maps and looks, half for processes that are
-/// traced; and `credit` nanoseconds to begin with.
+/// So many per cent of a processor, and `credit` nanoseconds to begin with. All that this process
+/// does is on this account; the session of those that are traced has half of it at most, and maps
+/// are read for what is left.
 fn pace(max_cpu: Option<u32>, credit: u64) -> Pace {
-    let share = max_cpu.map(|percent| u64::from(percent) * 10_000_000 / 2);
+    let share = max_cpu.map(afforded);
     Pace::new(MAPS_PER_SECOND, share, credit)
+}
+
+/// Nanoseconds a second, of so many per cent of a processor. A tenth is kept back: what something
+/// costs is known only when it is done.
+fn afforded(max_cpu: u32) -> u64 {
+    u64::from(max_cpu) * 9_000_000
 }
 
 /// A host under watch.
 pub struct Auditor {
     roll: Roll,
     begun: Nanos,
-    manner: Manner,
-    /// Those that are traced, once there were any.
-    traced: Option<Traced>,
+    picks: Picks,
     census: Option<Census>,
     files: Files,
     users: crowd::Users,
     page: PageSize,
     pace: Pace,
+    /// Whether all maps that were due at the start have been read.
+    is_settled: bool,
+    /// What processor time was on its account last.
+    paid: Nanos,
+    /// Whether all were looked at since somebody was picked.
+    has_news: bool,
     /// When all processes were looked at last, and what processor time that took.
     looked: Option<(Instant, Duration)>,
     /// Maps read, and what processor time that took, nanoseconds.
@@ -111,28 +122,28 @@ impl Auditor {
             max_events_per_second,
         } = options;
         let begun = clock::now();
+        own::return_large_at_once();
         let census = capture.map(|wish| Census::open(room, wish));
         let census = census.transpose().map_err(Outcome::NoProbes)?;
-        let manner = Manner {
+        let picks = Picks::new(Manner {
             // What the kernel refuses once it refuses again.
             capture: census.as_ref().map(Census::capture).unwrap_or_default(),
-            ring: RING,
-            limits: Limits {
-                events_per_second: max_events_per_second,
-                cpu_percent: max_cpu.map(|percent| (percent / 2).max(1)),
-            },
-        };
+            max_cpu,
+            max_events_per_second,
+        });
         let credit = u64::try_from(FIRST_ROUND.as_nanos()).unwrap_or(0);
         let mut auditor = Self {
             roll: Roll::new(wishes, begun),
             begun,
-            manner,
-            traced: None,
+            picks,
             census,
             files: Files::default(),
             users: crowd::Users::read(),
             page: kernel::page_size(),
             pace: pace(max_cpu, credit),
+            paid: Nanos(0),
+            is_settled: false,
+            has_news: false,
             looked: None,
             snapshots: (0, 0),
             max_map_count: crowd::max_map_count(),
@@ -170,6 +181,7 @@ impl Auditor {
     pub fn wish(&mut self, wishes: roll::Wishes, max_cpu: Option<u32>) {
         self.roll.wish(wishes);
         self.pace = pace(max_cpu, 0);
+        self.picks.bound(max_cpu);
     }
 
     /// What was done since this was last called, by control group; and what was counted of all
@@ -194,9 +206,7 @@ impl Auditor {
 
     /// Does what is due now; returns how long nothing will be.
     pub fn turn(&mut self) -> Duration {
-        let begun = Instant::now();
-        let (before, read) = (clock::cpu(), self.snapshots.1);
-        if self.next_look() <= begun {
+        if self.next_look() <= Instant::now() {
             // What could be listed at the start can be again; if not, the roll stays as it is.
             let _ = self.look();
         }
@@ -204,13 +214,12 @@ impl Auditor {
             census.turn();
         }
         self.introduce();
-        self.pick();
-        let more = self.read_maps();
-        // Looking is on the same account as reading maps, which has been paid for.
-        let maps = self.snapshots.1 - read;
-        self.pace
-            .spend_time(clock::cpu().since(before).saturating_sub(maps));
-        if more {
+        if self.has_news {
+            self.has_news = false;
+            self.pick();
+        }
+        self.tend_session();
+        if self.read_maps() {
             return SHORT;
         }
         self.next_look().saturating_duration_since(Instant::now())
@@ -227,6 +236,7 @@ impl Auditor {
         (coverage.snapshots, coverage.snapshots_ns) = self.snapshots;
         coverage.files = self.files.read;
         coverage.max_map_count = self.max_map_count;
+        audit.tracing = self.picks.account();
         audit.notes.clone_from(&self.notes);
         audit
     }
@@ -237,60 +247,16 @@ impl Auditor {
         own::cost(self.begun, probes)
     }
 
-    /// Begins to trace who is to be.
-    fn pick(&mut self) {
-        for pid in self.roll.picks() {
-            let manner = self.manner;
-            let traced = self.traced.get_or_insert_with(|| Traced::begin(manner));
-            traced.observe(pid);
-            self.roll.trace(pid, true);
-        }
-    }
-
-    /// Judges those that are traced by what their calls tell.
-    fn ask_traced(&mut self) {
-        let Some(traced) = &self.traced else {
-            return;
-        };
-        let pids = self.roll.traced();
-        let reports = match traced.reports(&pids) {
-            Ok(reports) => reports,
-            Err(why) => {
-                self.note(format!("processes could not be traced: {why}"));
-                pids.iter().for_each(|pid| self.roll.trace(*pid, false));
-                return;
-            }
-        };
-        for (pid, report) in reports {
-            let Some(report) = report else {
-                self.roll.trace(pid, false);
-                continue;
-            };
-            if !report.unobserved.is_empty() {
-                self.note(
-                    "traced processes were not observed all the time, to keep to the bounds or \
-                     because events were lost"
-                        .to_owned(),
-                );
-            }
-            let rollup = crowd::rollup(pid).ok();
-            let vmas = report.mappings.len() as u64;
-            let rss = rollup.map(|rollup| rollup.rss);
-            let judgement = Judgement::of_events(report.explanation, rollup);
-            self.roll
-                .judge(clock::now(), pid, Depth::Residency, vmas, rss, judgement);
-        }
-    }
-
     /// Looks at all processes, and reads their counts.
     fn look(&mut self) -> io::Result<()> {
-        let (begun, before) = (Instant::now(), clock::cpu());
+        let (begun, before) = (Instant::now(), clock::thread_cpu());
         let samples = crowd::look(self.page)?;
         self.roll.look(clock::now(), samples);
         if let Err(error) = self.read_counts() {
             self.note(format!("the counts could not be read: {error}"));
         }
-        let took = Duration::from_nanos(clock::cpu().since(before));
+        self.has_news = true;
+        let took = Duration::from_nanos(clock::thread_cpu().since(before));
         self.looked = Some((begun, took));
         Ok(())
     }
@@ -325,20 +291,40 @@ impl Auditor {
     /// Reads the maps that are due; returns whether more are waiting.
     fn read_maps(&mut self) -> bool {
         self.pace.fill(clock::now());
+        self.pay();
+        if !self.pace.allows() {
+            return true;
+        }
         let due = self.roll.due(clock::now(), MAPS_PER_TURN);
         let is_full = due.len() == MAPS_PER_TURN;
         for (pid, depth) in due {
             if !self.pace.allows() {
                 return true;
             }
-            let before = clock::cpu();
+            let before = clock::thread_cpu();
             self.read_map(pid, depth);
-            let took = clock::cpu().since(before);
-            self.pace.spend(took);
             self.snapshots.0 += 1;
-            self.snapshots.1 += took;
+            self.snapshots.1 += clock::thread_cpu().since(before);
+            self.pace.count_map();
+            self.pay();
         }
-        is_full || !self.roll.strangers(1).is_empty()
+        if is_full || !self.roll.strangers(1).is_empty() {
+            return true;
+        }
+        if !self.is_settled {
+            // The first round is over.
+            self.is_settled = true;
+            self.pace.end_credit();
+            own::return_memory();
+        }
+        false
+    }
+
+    /// Puts on the account what this process has used since the last time, by whatever it did.
+    fn pay(&mut self) {
+        let used = clock::cpu();
+        self.pace.spend(used.since(self.paid));
+        self.paid = used;
     }
 
     fn read_map(&mut self, pid: Pid, depth: Depth) {

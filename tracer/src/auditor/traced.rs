@@ -11,11 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::files::LIMITS;
 use crate::{
     host::{own, privilege},
     probe::{CaptureWish, StackWish},
     report::ProcessReport,
-    session::{Commander, Order, watch},
+    session::{Account, Commander, Order, watch},
     units::{Bytes, Pid},
     world::{
         Limits, Outcome, Subject,
@@ -23,6 +24,12 @@ use crate::{
     },
 };
 
+/// The ring, bytes. It is in memory as a whole once it was written through, and counts twice, as it
+/// is mapped twice.
+const RING: Bytes = Bytes(2 << 20);
+/// Between two turns of the session. Each costs a wake-up and looks at the processes; what a ring
+/// can hold of them leaves room for fewer than a run of its own makes.
+const TURN: Duration = Duration::from_millis(100);
 /// How long reports are waited for: reading a large map takes a while.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -40,17 +47,27 @@ enum Told {
     Failed(String),
     /// A report, or that there is none.
     Report(Pid, Option<Box<ProcessReport>>),
+    /// What it came to so far.
+    Account(Account),
 }
+
+/// Reports by process.
+pub type Reports = BTreeMap<Pid, Option<Box<ProcessReport>>>;
 
 /// How to trace.
 #[derive(Clone, Copy, Debug)]
 pub struct Manner {
     /// How calls are captured.
     pub capture: CaptureWish,
-    /// Size of the ring.
-    pub ring: Bytes,
-    /// What it may cost.
-    pub limits: Limits,
+    /// The share of a processor that all of this process may use, per cent; `None`: no bound.
+    pub max_cpu: Option<u32>,
+    /// Events per second at most.
+    pub max_events_per_second: Option<u64>,
+}
+
+/// What tracing may use at most of so many per cent of a processor, nanoseconds a second: half.
+pub fn half(max_cpu: u32) -> u64 {
+    u64::from(max_cpu) * 5_000_000
 }
 
 impl Traced {
@@ -63,14 +80,17 @@ impl Traced {
                 subject: Subject::Running(Vec::new()),
                 follow: false,
                 duration: None,
-                ring: manner.ring,
+                turn: TURN,
+                ring: RING,
                 capture: manner.capture,
                 // Who called is asked where a process is traced for its own sake.
-                stacks: StackWish {
-                    most: Bytes(0),
-                    threshold: Bytes(0),
+                stacks: StackWish::NONE,
+                files: LIMITS,
+                limits: Limits {
+                    events_per_second: manner.max_events_per_second,
+                    // Told more precisely below.
+                    cpu_percent: manner.max_cpu.map(|percent| percent.div_ceil(2)),
                 },
-                limits: manner.limits,
                 elsewhere: false,
             };
             // This thread has what the first one kept for it, and gives it up when it waits.
@@ -88,7 +108,11 @@ impl Traced {
                 }
             }
         });
-        Self { orders, told }
+        let traced = Self { orders, told };
+        if let Some(percent) = manner.max_cpu {
+            traced.afford(half(percent));
+        }
+        traced
     }
 
     /// Observes a process from now on.
@@ -97,25 +121,39 @@ impl Traced {
         let _ = self.orders.send(Order::Observe(pid));
     }
 
-    /// What is known of these processes now: `None` for one that is not observed (any more).
+    /// Observes it no longer.
+    pub fn leave(&self, pid: Pid) {
+        let _ = self.orders.send(Order::Leave(pid));
+    }
+
+    /// Uses so much of a processor from now on, nanoseconds a second.
+    pub fn afford(&self, share: u64) {
+        let _ = self.orders.send(Order::Afford(share));
+    }
+
+    /// What is known of these processes now, `None` for one that is not observed (any more); and
+    /// what observing came to.
     ///
     /// # Errors
     /// The session could not be had or does not answer, in words.
-    pub fn reports(
-        &self,
-        pids: &[Pid],
-    ) -> Result<BTreeMap<Pid, Option<Box<ProcessReport>>>, String> {
-        for pid in pids {
-            let _ = self.orders.send(Order::Report(*pid));
+    pub fn reports(&self, pids: &[Pid]) -> Result<(Reports, Account), String> {
+        let asked = pids.iter().map(|pid| Order::Report(*pid));
+        for order in asked.chain([Order::Account]) {
+            let _ = self.orders.send(order);
         }
         let deadline = Instant::now() + PATIENCE;
-        let mut reports = BTreeMap::new();
-        while pids.iter().any(|pid| !reports.contains_key(pid)) {
+        let (mut reports, mut account) = (BTreeMap::new(), None);
+        loop {
+            let is_told = pids.iter().all(|pid| reports.contains_key(pid));
+            if let (true, Some(account)) = (is_told, account) {
+                return Ok((reports, account));
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             match self.told.recv_timeout(left) {
                 Ok(Told::Report(pid, report)) => {
                     reports.insert(pid, report);
                 }
+                Ok(Told::Account(told)) => account = Some(told),
                 Ok(Told::Failed(why)) => return Err(why),
                 Err(mpsc::RecvTimeoutError::Timeout) => {
                     return Err("its reports took too long".to_owned());
@@ -125,7 +163,6 @@ impl Traced {
                 }
             }
         }
-        Ok(reports)
     }
 }
 
@@ -152,5 +189,9 @@ impl Commander for Line {
 
     fn told(&mut self, pid: Pid, report: Option<ProcessReport>) {
         let _ = self.tell.send(Told::Report(pid, report.map(Box::new)));
+    }
+
+    fn accounted(&mut self, account: Account) {
+        let _ = self.tell.send(Told::Account(account));
     }
 }

@@ -4,7 +4,7 @@
 //! that of the kernel's `Documentation/bpf/btf.rst`. (aya reads BTF too, but keeps members
 //! to itself.) Broken bytes give errors, never a panic.
 
-use std::collections::HashMap;
+use std::ops::Range;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -18,18 +18,24 @@ pub struct Member {
     type_id: u32,
 }
 
-/// The types of a kernel.
+/// The types of a kernel: its bytes and where each type lies in them. Of the hundred thousands of
+/// names some dozens are asked for, so none is taken out before.
 #[derive(Debug)]
 pub struct Btf {
+    bytes: Vec<u8>,
+    strings: Range<usize>,
     types: Vec<Type>,
-    structs: HashMap<String, u32>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Type {
+    /// With the place of its name and of its members, and how many there are.
     Aggregate {
+        name: u32,
         size: u32,
-        members: Vec<(String, Member)>,
+        members: u32,
+        count: u16,
+        has_bitfields: bool,
     },
     Sized(u32),
     Array {
@@ -39,13 +45,19 @@ enum Type {
     Other,
 }
 
+/// Bytes of a member: its name, its type, its place.
+const MEMBER: usize = 12;
+
 impl Btf {
-    /// Reads the types from the bytes of `/sys/kernel/btf/vmlinux`.
+    /// Takes the bytes of `/sys/kernel/btf/vmlinux`.
     ///
     /// # Errors
     /// The bytes are not BTF of this machine's byte order, or are cut short.
-    pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let header = Reader { bytes, at: 0 };
+    pub fn parse(bytes: Vec<u8>) -> Result<Self> {
+        let header = Reader {
+            bytes: &bytes,
+            at: 0,
+        };
         if header.u16_at(0)? != MAGIC {
             bail!("the kernel's BTF does not begin with BTF's magic number");
         }
@@ -53,88 +65,25 @@ impl Btf {
         let section = |offset: usize, len: usize| {
             let from = start.checked_add(header.u32_at(offset)? as usize);
             let len = header.u32_at(len)? as usize;
-            from.and_then(|from| bytes.get(from..from.checked_add(len)?))
+            from.and_then(|from| Some(from..from.checked_add(len)?))
+                .filter(|range| range.end <= bytes.len())
                 .context("the kernel's BTF is cut short")
         };
-        let types = section(8, 12)?;
-        let strings = section(16, 20)?;
-        let mut btf = Self {
-            types: vec![Type::Other],
-            structs: HashMap::new(),
-        };
+        let (types, strings) = (section(8, 12)?, section(16, 20)?);
         let mut reader = Reader {
-            bytes: types,
-            at: 0,
+            bytes: bytes.get(..types.end).unwrap_or_default(),
+            at: types.start,
         };
-        while reader.at < types.len() {
-            btf.read_type(&mut reader, strings)?;
+        let mut found = vec![Type::Other];
+        while reader.at < types.end {
+            found.push(read_type(&mut reader)?);
         }
-        Ok(btf)
-    }
-
-    fn read_type(&mut self, reader: &mut Reader<'_>, strings: &[u8]) -> Result<()> {
-        let name = text(strings, reader.u32()?);
-        let info = reader.u32()?;
-        let size_or_type = reader.u32()?;
-        let (len, bitfields) = (info & 0xffff, info >> 31 != 0);
-        let entry = match (info >> 24) & 0x1f {
-            4 | 5 => {
-                let mut members = Vec::new();
-                for _ in 0..len {
-                    let member = text(strings, reader.u32()?);
-                    let type_id = reader.u32()?;
-                    let bits = reader.u32()?;
-                    let bits = if bitfields { bits & 0xff_ffff } else { bits };
-                    members.push((
-                        member.to_owned(),
-                        Member {
-                            offset: bits / 8,
-                            type_id,
-                        },
-                    ));
-                }
-                if !name.is_empty() && len > 0 {
-                    let id = u32::try_from(self.types.len())?;
-                    self.structs.entry(name.to_owned()).or_insert(id);
-                }
-                Type::Aggregate {
-                    size: size_or_type,
-                    members,
-                }
-            }
-            1 => {
-                reader.skip(4);
-                Type::Sized(size_or_type)
-            }
-            2 => Type::Sized(8),
-            3 => {
-                let element = reader.u32()?;
-                reader.skip(8);
-                Type::Array { element }
-            }
-            6 => {
-                reader.skip(8 * len as usize);
-                Type::Sized(size_or_type)
-            }
-            // typedef, volatile, const, restrict, type tag
-            8..=11 | 18 => Type::Alias(size_or_type),
-            13 => {
-                reader.skip(8 * len as usize);
-                Type::Other
-            }
-            14 | 17 => {
-                reader.skip(4);
-                Type::Other
-            }
-            15 | 19 => {
-                reader.skip(12 * len as usize);
-                Type::Other
-            }
-            7 | 12 | 16 => Type::Other,
-            kind => bail!("the kernel's BTF holds types of kind {kind}, which is unknown"),
-        };
-        self.types.push(entry);
-        Ok(())
+        found.shrink_to_fit();
+        Ok(Self {
+            bytes,
+            strings,
+            types: found,
+        })
     }
 
     /// A member of a structure by name, looked for in its anonymous parts too.
@@ -142,9 +91,8 @@ impl Btf {
     /// # Errors
     /// There is no such structure, or no such member.
     pub fn member(&self, structure: &str, member: &str) -> Result<Member> {
-        let id = *self
-            .structs
-            .get(structure)
+        let id = self
+            .structure(structure)
             .with_context(|| format!("the kernel's BTF has no struct {structure}"))?;
         self.find(id, member, 8)
             .with_context(|| format!("the kernel's struct {structure} has no member {member}"))
@@ -183,21 +131,71 @@ impl Btf {
         }
     }
 
+    /// The first structure of a name that has members.
+    fn structure(&self, wanted: &str) -> Option<u32> {
+        let at = self.types.iter().position(|found| match found {
+            Type::Aggregate { name, count, .. } => *count > 0 && self.is_named(*name, wanted),
+            _ => false,
+        });
+        at.and_then(|at| u32::try_from(at).ok())
+    }
+
     fn find(&self, id: u32, name: &str, depth: u32) -> Option<Member> {
-        let (_, Type::Aggregate { members, .. }) = self.resolve(id) else {
-            return None;
-        };
-        let direct = members.iter().find(|(member, _)| member == name);
-        direct.map(|(_, member)| *member).or_else(|| {
-            let anonymous = members.iter().filter(|(member, _)| member.is_empty());
+        let direct = self.members(id).find(|(at, _)| self.is_named(*at, name));
+        direct.map(|(_, member)| member).or_else(|| {
+            let anonymous = self.members(id).filter(|(at, _)| self.is_named(*at, ""));
             anonymous.filter(|_| depth > 0).find_map(|(_, outer)| {
                 let inner = self.find(outer.type_id, name, depth - 1)?;
                 Some(Member {
-                    offset: outer.offset + inner.offset,
+                    offset: outer.offset.checked_add(inner.offset)?,
                     ..inner
                 })
             })
         })
+    }
+
+    /// The members of a structure, each with the place of its name.
+    fn members(&self, id: u32) -> impl Iterator<Item = (u32, Member)> {
+        let (from, count, has_bitfields) = match self.resolve(id) {
+            (
+                _,
+                Type::Aggregate {
+                    members,
+                    count,
+                    has_bitfields,
+                    ..
+                },
+            ) => (*members as usize, usize::from(*count), *has_bitfields),
+            _ => (0, 0, false),
+        };
+        let reader = Reader {
+            bytes: &self.bytes,
+            at: from,
+        };
+        (0..count).map_while(move |index| {
+            let at = from + index * MEMBER;
+            let bits = reader.u32_at(at + 8).ok()?;
+            let bits = if has_bitfields {
+                bits & 0xff_ffff
+            } else {
+                bits
+            };
+            let member = Member {
+                offset: bits / 8,
+                type_id: reader.u32_at(at + 4).ok()?,
+            };
+            Some((reader.u32_at(at).ok()?, member))
+        })
+    }
+
+    /// Whether the name at a place of the strings is this one.
+    fn is_named(&self, at: u32, name: &str) -> bool {
+        let strings = self.bytes.get(self.strings.clone()).unwrap_or_default();
+        let rest = strings.get(at as usize..).unwrap_or_default();
+        match rest.strip_prefix(name.as_bytes()) {
+            Some(rest) => rest.first().is_none_or(|next| *next == 0),
+            None => false,
+        }
     }
 
     fn resolve(&self, mut id: u32) -> (u32, &Type) {
@@ -212,10 +210,54 @@ impl Btf {
     }
 }
 
-fn text(strings: &[u8], offset: u32) -> &str {
-    let rest = strings.get(offset as usize..).unwrap_or_default();
-    let name = rest.split(|&byte| byte == 0).next().unwrap_or_default();
-    std::str::from_utf8(name).unwrap_or_default()
+fn read_type(reader: &mut Reader<'_>) -> Result<Type> {
+    let name = reader.u32()?;
+    let info = reader.u32()?;
+    let size_or_type = reader.u32()?;
+    let (len, has_bitfields) = (info & 0xffff, info >> 31 != 0);
+    Ok(match (info >> 24) & 0x1f {
+        4 | 5 => {
+            let members = u32::try_from(reader.at)?;
+            reader.skip(MEMBER * len as usize);
+            Type::Aggregate {
+                name,
+                size: size_or_type,
+                members,
+                count: u16::try_from(len)?,
+                has_bitfields,
+            }
+        }
+        1 => {
+            reader.skip(4);
+            Type::Sized(size_or_type)
+        }
+        2 => Type::Sized(8),
+        3 => {
+            let element = reader.u32()?;
+            reader.skip(8);
+            Type::Array { element }
+        }
+        6 => {
+            reader.skip(8 * len as usize);
+            Type::Sized(size_or_type)
+        }
+        // typedef, volatile, const, restrict, type tag
+        8..=11 | 18 => Type::Alias(size_or_type),
+        13 => {
+            reader.skip(8 * len as usize);
+            Type::Other
+        }
+        14 | 17 => {
+            reader.skip(4);
+            Type::Other
+        }
+        15 | 19 => {
+            reader.skip(12 * len as usize);
+            Type::Other
+        }
+        7 | 12 | 16 => Type::Other,
+        kind => bail!("the kernel's BTF holds types of kind {kind}, which is unknown"),
+    })
 }
 
 struct Reader<'a> {
@@ -260,7 +302,7 @@ mod tests {
         let Ok(bytes) = std::fs::read("/sys/kernel/btf/vmlinux") else {
             return; // a kernel without BTF has nothing to compare with
         };
-        let btf = Btf::parse(&bytes).expect("the kernel's BTF");
+        let btf = Btf::parse(bytes).expect("the kernel's BTF");
         let total = btf.member("mm_struct", "total_vm").expect("total_vm");
         let stack = btf.member("mm_struct", "stack_vm").expect("stack_vm");
         assert!(total.offset > 0 && stack.offset > total.offset);
@@ -276,7 +318,7 @@ mod tests {
                 bytes[4..8].copy_from_slice(&24u32.to_ne_bytes());
                 bytes[8..12].copy_from_slice(&0u32.to_ne_bytes());
             }
-            let _ = Btf::parse(&bytes);
+            let _ = Btf::parse(bytes);
         }
     }
 }

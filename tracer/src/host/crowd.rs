@@ -19,7 +19,9 @@ use crate::{
 };
 
 /// Of a file of `/proc` whose size the kernel bounds, or somebody's choice of group names.
-const MOST_TEXT: u64 = 64 << 10;
+const MOST_TEXT: usize = 64 << 10;
+/// More than most of these files have.
+const CHUNK: usize = 4 << 10;
 /// `PF_KTHREAD` (`include/linux/sched.h`), in the flags of `stat`.
 const KERNEL_THREAD: u64 = 0x0020_0000;
 
@@ -112,12 +114,22 @@ impl Users {
     }
 }
 
+/// Reads a file of `/proc` that the kernel writes in one go: where it leaves room it has ended, and
+/// need not be asked again. Thousands are read at each look.
 fn read(path: &str, text: &mut String) -> io::Result<()> {
     let mut bytes = std::mem::take(text).into_bytes();
-    bytes.clear();
-    fs::File::open(path)?
-        .take(MOST_TEXT)
-        .read_to_end(&mut bytes)?;
+    let mut file = fs::File::open(path)?;
+    let mut end = 0;
+    loop {
+        bytes.resize(end + CHUNK, 0);
+        let room = bytes.get_mut(end..).unwrap_or_default();
+        let read = file.read(room)?;
+        end += read;
+        if read < CHUNK || end >= MOST_TEXT {
+            break;
+        }
+    }
+    bytes.truncate(end);
     // Names of threads are anybody's bytes.
     *text = match String::from_utf8(bytes) {
         Ok(text) => text,
@@ -130,22 +142,25 @@ fn read(path: &str, text: &mut String) -> io::Result<()> {
 fn parse_stat(text: &str, page: PageSize) -> Option<Sample> {
     let (pid, rest) = text.split_once(" (")?;
     let (comm, rest) = rest.rsplit_once(") ")?;
-    let fields: Vec<&str> = rest.split_whitespace().collect();
-    let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
-    let vm_size = Bytes(number(20)?);
-    let kind = if number(6)? & KERNEL_THREAD != 0 {
+    // In this order: what is not of interest in between is skipped.
+    let mut fields = rest.split_ascii_whitespace();
+    let state = fields.next()?;
+    let mut skip = |count: usize| fields.nth(count)?.parse::<u64>().ok();
+    let (flags, began, vm_size, pages) = (skip(5)?, skip(12)?, skip(0)?, skip(0)?);
+    let vm_size = Bytes(vm_size);
+    let kind = if flags & KERNEL_THREAD != 0 {
         Kind::Kernel
-    } else if matches!(*fields.first()?, "Z" | "X" | "x") || vm_size == Bytes(0) {
+    } else if matches!(state, "Z" | "X" | "x") || vm_size == Bytes(0) {
         Kind::Zombie
     } else {
         Kind::User
     };
     Some(Sample {
         pid: Pid(pid.parse().ok()?),
-        began: Began(number(19)?),
+        began: Began(began),
         comm: comm.to_owned(),
         vm_size,
-        rss: page.pages(number(21)?),
+        rss: page.pages(pages),
         kind,
     })
 }

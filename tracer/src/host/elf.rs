@@ -6,11 +6,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
-    io::{BufReader, ErrorKind},
+    io::ErrorKind,
+    ops::Range,
     os::unix::fs::MetadataExt as _,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use object::{
     Object as _, ObjectSection as _, ObjectSegment as _, ObjectSymbol as _, ReadCache, ReadRef,
     SymbolKind,
@@ -24,11 +25,6 @@ use crate::{
 
 /// A sparse file can claim any size at no cost; room for what is read is made before it is read.
 const LARGEST_FILE: u64 = 8 << 30;
-/// Symbols of the largest programs take some hundred MiB.
-const GENEROUS: Limits = Limits {
-    read: 1 << 30,
-    strings: 64 << 20,
-};
 /// Telling symbols kept of one file.
 const MOST_TELLING: usize = 64;
 
@@ -39,6 +35,14 @@ pub struct Limits {
     pub read: u64,
     /// Of its read-only data, to search it for telling strings; a larger one is not searched.
     pub strings: u64,
+}
+
+impl Limits {
+    /// Symbols of the largest programs take some hundred MiB.
+    pub const GENEROUS: Self = Self {
+        read: 1 << 30,
+        strings: 64 << 20,
+    };
 }
 
 /// What a file says.
@@ -83,23 +87,20 @@ pub fn open(pid: Pid, path: &str, inode: u64) -> Result<File, String> {
 /// Reads what a file says of itself and of `offsets` (bytes from its start).
 ///
 /// # Errors
-/// It is no ELF file, or broken.
-pub fn inspect(file: File, offsets: &BTreeSet<u64>) -> Result<ElfFacts> {
-    inspect_within(file, offsets, GENEROUS)
-}
-
-/// The same within other bounds.
-///
-/// # Errors
-/// As above, or there is more to read than the bounds allow.
-pub fn inspect_within(file: File, offsets: &BTreeSet<u64>, limits: Limits) -> Result<ElfFacts> {
-    let cache = ReadCache::new(BufReader::new(Bounded::new(file, limits.read)));
-    let elf = object::File::parse(&cache).context("is no object file")?;
+/// It is no ELF file, or broken, or there is more to read than the bounds allow.
+pub fn inspect(file: File, offsets: &BTreeSet<u64>, limits: Limits) -> Result<ElfFacts> {
+    let cache = ReadCache::new(Bounded::new(file, limits.read));
+    let tables = string_tables(&cache)?;
+    let file = Named {
+        file: &cache,
+        tables: &tables,
+    };
+    let elf = object::File::parse(file).context("is no object file")?;
     let mut facts = ElfFacts::default();
     // Address of each offset, for those that are return addresses.
     let mut wanted = BTreeMap::new();
     for &offset in offsets {
-        if follows_call(&cache, offset) {
+        if follows_call(file, offset) {
             facts.code.insert(offset, None);
             if let Some(address) = address_of(&elf, offset) {
                 wanted.insert(address, offset);
@@ -132,6 +133,54 @@ pub fn inspect_within(file: File, offsets: &BTreeSet<u64>, limits: Limits) -> Re
         facts.telling_strings = telling_strings(&elf, limits.strings);
     }
     Ok(facts)
+}
+
+/// A file whose tables of names were read as a whole: a name is a part of one, rather than
+/// something to be read and kept by itself.
+#[derive(Clone, Copy)]
+struct Named<'data> {
+    file: &'data ReadCache<Bounded<File>>,
+    /// With where in the file each begins.
+    tables: &'data [(u64, &'data [u8])],
+}
+
+fn string_tables(file: &ReadCache<Bounded<File>>) -> Result<Vec<(u64, &[u8])>> {
+    let elf = object::File::parse(file).context("is no object file")?;
+    let mut tables = Vec::new();
+    for name in [".strtab", ".dynstr"] {
+        let section = elf.section_by_name(name);
+        if let Some((start, len)) = section.and_then(|section| section.file_range()) {
+            let table = file.read_bytes_at(start, len);
+            let table = table.map_err(|()| anyhow!("its names cannot be read"))?;
+            tables.push((start, table));
+        }
+    }
+    Ok(tables)
+}
+
+impl<'data> ReadRef<'data> for Named<'data> {
+    fn len(self) -> Result<u64, ()> {
+        self.file.len()
+    }
+
+    fn read_bytes_at(self, offset: u64, size: u64) -> Result<&'data [u8], ()> {
+        self.file.read_bytes_at(offset, size)
+    }
+
+    fn read_bytes_at_until(self, range: Range<u64>, delimiter: u8) -> Result<&'data [u8], ()> {
+        let within = self.tables.iter().find_map(|(start, table)| {
+            let from = usize::try_from(range.start.checked_sub(*start)?).ok()?;
+            let end = usize::try_from(range.end.checked_sub(*start)?).ok()?;
+            table.get(from..end)
+        });
+        match within {
+            Some(rest) => {
+                let len = rest.iter().position(|byte| *byte == delimiter).ok_or(())?;
+                rest.get(..len).ok_or(())
+            }
+            None => self.file.read_bytes_at_until(range, delimiter),
+        }
+    }
 }
 
 fn address_of<'data>(elf: &object::File<'data, impl ReadRef<'data>>, offset: u64) -> Option<u64> {
@@ -229,14 +278,14 @@ mod tests {
         let Ok(text) = text else {
             return;
         };
-        assert!(inspect(text, &BTreeSet::new()).is_err());
+        assert!(inspect(text, &BTreeSet::new(), Limits::GENEROUS).is_err());
     }
 
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn functions_of_this_program_are_found() {
         let own = File::open("/proc/self/exe").expect("own program");
-        let cache = ReadCache::new(BufReader::new(own));
+        let cache = ReadCache::new(own);
         let elf = object::File::parse(&cache).expect("an object");
         let symbol = elf.symbols().find(|symbol| {
             let known = symbol
@@ -255,7 +304,7 @@ mod tests {
         let start = symbol.address() - segment.address() + segment.file_range().0;
         let offsets: BTreeSet<u64> = (start + 8..start + symbol.size()).collect();
         let own = File::open("/proc/self/exe").expect("own program");
-        let facts = inspect(own, &offsets).expect("an object");
+        let facts = inspect(own, &offsets, Limits::GENEROUS).expect("an object");
         assert!(!facts.code.is_empty() && facts.code.len() < offsets.len() / 2);
         let named = facts.code.values().flatten();
         assert!(named.clone().count() > 0);

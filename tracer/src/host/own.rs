@@ -65,6 +65,21 @@ pub fn unix_time() -> f64 {
     })
 }
 
+/// From now on what is large is given back as soon as it is free. The C library keeps larger and
+/// larger pieces otherwise, between which small ones settle. For one that runs for long beside
+/// others.
+pub fn return_large_at_once() {
+    #[cfg(target_env = "gnu")]
+    {
+        const LARGE: libc::c_int = 1 << 20;
+        #[expect(unsafe_code, reason = "nothing safe sets how memory is kept")]
+        // SAFETY: it may be called at any time, and takes numbers only.
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE)
+        };
+    }
+}
+
 /// Gives memory that is free back to the kernel, which the C library keeps otherwise: loading
 /// probes takes tens of MiB for a moment.
 pub fn return_memory() {

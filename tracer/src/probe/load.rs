@@ -1,5 +1,7 @@
 //! Loading and attaching: an object and this kernel in, live probes out.
 
+use std::sync::OnceLock;
+
 use aya::{
     Ebpf, EbpfLoader, include_bytes_aligned,
     maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf},
@@ -409,8 +411,14 @@ fn look_every(ring_size: u32) -> u64 {
     MOST.min(u64::from(ring_size) / 8 / processors)
 }
 
+/// It does not change while the kernel runs, and finding it out reads some MiB.
 fn kernel_layout() -> anyhow::Result<Layout> {
-    layout::resolve(&kernel_types()?)
+    static FOUND: OnceLock<Layout> = OnceLock::new();
+    if let Some(layout) = FOUND.get() {
+        return Ok(*layout);
+    }
+    let layout = layout::resolve(&kernel_types()?)?;
+    Ok(*FOUND.get_or_init(|| layout))
 }
 
 /// A layout whose structures are loaded from directly where a kernel of that release lets
@@ -428,7 +436,7 @@ pub(super) fn kernel_types() -> anyhow::Result<Btf> {
     use anyhow::Context as _;
     let bytes = std::fs::read(KERNEL_TYPES)
         .with_context(|| format!("this kernel has no BTF ({KERNEL_TYPES})"))?;
-    Btf::parse(&bytes)
+    Btf::parse(bytes)
 }
 
 pub(super) fn raise_memlock() -> nix::Result<()> {

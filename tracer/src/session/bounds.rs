@@ -20,6 +20,8 @@ const LONGEST: u64 = 10_000_000_000;
 #[derive(Debug, Default)]
 pub struct Bounds {
     limits: Limits,
+    /// Nanoseconds of a processor a second.
+    share: Option<u64>,
     events: Allowance,
     cpu: Allowance,
     looked: Option<Nanos>,
@@ -72,8 +74,16 @@ impl Bounds {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
+            share: limits
+                .cpu_percent
+                .map(|percent| u64::from(percent) * 10_000_000),
             ..Self::default()
         }
+    }
+
+    /// Another share of a processor from now on, nanoseconds a second, if there is a bound on it.
+    pub fn afford(&mut self, share: u64) {
+        self.share = self.share.map(|_| share);
     }
 
     /// Whether nothing is observed now.
@@ -89,6 +99,12 @@ impl Bounds {
     /// How often observation was interrupted.
     pub const fn pauses(&self) -> u64 {
         self.pauses
+    }
+
+    /// The same, and for how many nanoseconds up to now.
+    pub fn pauses_so_far(&self, now: Nanos) -> (u64, u64) {
+        let under_way = self.paused.map_or(0, |pause| now.since(pause.since));
+        (self.pauses, self.paused_ns + under_way)
     }
 
     /// For the report.
@@ -114,11 +130,8 @@ impl Bounds {
             Some(most) => self.events.spend(handled, most, EVENTS_KEPT, passed),
             None => 0,
         };
-        let cpu = match (self.limits.cpu_percent, cpu) {
-            (Some(percent), Some(used)) => {
-                self.cpu
-                    .spend(used, u64::from(percent) * 10_000_000, CPU_KEPT, passed)
-            }
+        let cpu = match (self.share, cpu) {
+            (Some(share), Some(used)) => self.cpu.spend(used, share, CPU_KEPT, passed),
             _ => 0,
         };
         events.max(cpu)

@@ -33,11 +33,11 @@ impl<W: World> Session<'_, W> {
             return;
         };
         let shared = self.users(process.space) > 0;
-        if process.awaits_exec || (shared && ending == Ending::Exited) {
+        let ended = ending == Ending::Exited;
+        if process.awaits_exec || (ended && (shared || !self.keeps_ended)) {
             self.leave(process.space);
             return;
         }
-        let ended = ending == Ending::Exited;
         if ended && process.is_child && self.ended.len() >= MOST_ENDED {
             self.ended_unreported += 1;
             self.leave(process.space);

@@ -18,7 +18,7 @@ mod stacks;
 mod watch;
 
 pub use run::{Audience, Silence, run};
-pub use watch::{Commander, Order, watch};
+pub use watch::{Account, Commander, Order, watch};
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -45,7 +45,7 @@ const FEWEST_LOST: usize = 512;
 const MOST_DRAINS: usize = 128;
 /// How much later than others of the same moment a record may come.
 const LATE: u64 = 50_000_000;
-/// Events that wait for readings of all maps together; if there are more, all are let go of.
+/// Events that wait for readings, usually: some 60 MiB.
 const MOST_WAITING: usize = 1 << 18;
 /// Processes looked at in one turn. That many cost about a tenth of a processor.
 const LOOKED_AT: usize = 256;
@@ -64,6 +64,10 @@ pub struct Session<'w, W> {
     /// With the order in which they came.
     ended: Vec<(u64, ProcessReport)>,
     ended_unreported: u64,
+    /// Whether anybody will ask for those.
+    keeps_ended: bool,
+    /// Events that wait for readings of all maps together; if there are more, all are let go of.
+    most_waiting: usize,
     losses: Losses,
     undecodable: u64,
     handled: u64,
@@ -98,6 +102,8 @@ impl<'w, W: World> Session<'w, W> {
             seen: 0,
             ended: Vec::new(),
             ended_unreported: 0,
+            keeps_ended: true,
+            most_waiting: MOST_WAITING,
             losses: Losses::default(),
             undecodable: 0,
             handled: 0,
@@ -202,7 +208,7 @@ impl<'w, W: World> Session<'w, W> {
     fn bound_waiting(&mut self) {
         for before in [self.needed_from, Nanos(u64::MAX)] {
             let waiting: usize = self.spaces.values().map(Tracked::waiting).sum();
-            if waiting <= MOST_WAITING {
+            if waiting <= self.most_waiting {
                 return;
             }
             let spaces = self.spaces.values_mut();

@@ -31,9 +31,9 @@ use crate::{
     units::{Addr, Bytes, Nanos, PageSize, Pid, Span},
 };
 
-/// How often the ring is read at least. The kernel side wakes the reader only when much is
+/// How often the ring is read at least, usually. The kernel side wakes the reader only when much is
 /// waiting, or for what must be seen at once.
-const TURN: Duration = Duration::from_millis(20);
+pub const TURN: Duration = Duration::from_millis(20);
 
 /// What to observe, and how long.
 #[derive(Clone, Debug)]
@@ -44,12 +44,16 @@ pub struct Wishes {
     pub follow: bool,
     /// When to end at the latest.
     pub duration: Option<Duration>,
+    /// How long between two turns in which nothing else calls for one.
+    pub turn: Duration,
     /// Size of the ring.
     pub ring: Bytes,
     /// How calls are captured.
     pub capture: CaptureWish,
     /// What is copied of callers' stacks.
     pub stacks: StackWish,
+    /// How much is read of an object file.
+    pub files: elf::Limits,
     /// What observing may cost.
     pub limits: Limits,
     /// Whether a file is to be put into the folder of another user at the end.
@@ -62,6 +66,7 @@ pub struct Live {
     subject: Subject,
     begun: Nanos,
     limits: Limits,
+    files: elf::Limits,
     page: PageSize,
     probes: Probes,
     ring: Ring,
@@ -128,12 +133,14 @@ impl Live {
             .map_err(Outcome::Failed)?;
         let clockwork = {
             let _within = runtime.enter();
-            Clockwork::new(&ring, wishes.duration).map_err(|error| Outcome::Failed(error.into()))?
+            Clockwork::new(&ring, wishes.turn, wishes.duration)
+                .map_err(|error| Outcome::Failed(error.into()))?
         };
         Ok(Self {
             subject: wishes.subject,
             begun,
             limits: wishes.limits,
+            files: wishes.files,
             page: kernel::page_size(),
             probes,
             ring,
@@ -169,8 +176,8 @@ impl Live {
 }
 
 impl Clockwork {
-    fn new(ring: &Ring, duration: Option<Duration>) -> io::Result<Self> {
-        let mut turns = interval(TURN);
+    fn new(ring: &Ring, turn: Duration, duration: Option<Duration>) -> io::Result<Self> {
+        let mut turns = interval(turn);
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             wakeups: ring.wakeups()?,
@@ -400,6 +407,6 @@ impl World for Live {
         offsets: &BTreeSet<u64>,
     ) -> Result<ElfFacts, String> {
         let file = elf::open(pid, path, inode)?;
-        elf::inspect(file, offsets).map_err(|error| format!("{error:#}"))
+        elf::inspect(file, offsets, self.files).map_err(|error| format!("{error:#}"))
     }
 }

@@ -30,7 +30,17 @@ pub struct Crowd {
     /// Address space of each, reserved and never used, in MiB
     #[arg(long, value_name = "MIB", default_value = "32")]
     size_mib: u32,
+    /// How many of them grow: by 64 MiB a second, of which a sixteenth is touched, up to 1 GiB.
+    /// Half of all calls are theirs
+    #[arg(long, value_name = "N", default_value = "0")]
+    growing: u32,
 }
+
+/// What a growing process takes each second, how much of it is touched, and how often.
+const STEP: usize = 64 << 20;
+const TOUCHED: usize = STEP / 16;
+const STEPS: u32 = 16;
+const GROWTH: Duration = Duration::from_secs(1);
 
 impl Calls {
     /// Waits for a line, makes them, says so, and waits for another.
@@ -54,24 +64,60 @@ impl Crowd {
     pub fn run(self) -> Result<(), Error> {
         let input = Input::open()?;
         let size = usize::try_from(self.size_mib).unwrap_or(0) << 20;
-        let per_process = f64::from(self.rate) / f64::from(self.count.max(1));
-        let turn =
-            Duration::from_secs_f64(f64::from(kernel::CALLS_PER_GUST) / per_process.max(0.1));
+        let growing = self.growing.min(self.count);
+        let half = if growing == 0 { 0 } else { self.rate / 2 };
         for index in 0..self.count {
-            // Spread over the turn, so that they do not all call at once.
-            let first = turn * index / self.count;
-            let life = move || {
-                let _ = kernel::reserve(size);
-                let mut next = Instant::now() + first;
-                loop {
-                    thread::sleep(next.saturating_duration_since(Instant::now()));
-                    kernel::gust();
-                    next += turn;
-                }
+            let life = if index < growing {
+                Life::new(half, growing, index, size, STEPS)
+            } else {
+                let others = self.count - growing;
+                Life::new(self.rate - half, others, index - growing, size, 0)
             };
-            kernel::child_that(life).map_err(|e| Error::Bulk("fork", e))?;
+            kernel::child_that(move || life.live()).map_err(|e| Error::Bulk("fork", e))?;
         }
         print("crowd")?;
         input.wait("exit")
+    }
+}
+
+/// What a process of a crowd does.
+struct Life {
+    /// Between two gusts.
+    turn: Duration,
+    /// Before the first: spread over the turn, so that they do not all call at once.
+    first: Duration,
+    size: usize,
+    /// How often it grows.
+    steps: u32,
+}
+
+impl Life {
+    /// That of one of `count` who make `rate` calls a second together.
+    fn new(rate: u32, count: u32, index: u32, size: usize, steps: u32) -> Self {
+        let per_process = f64::from(rate) / f64::from(count.max(1));
+        let turn =
+            Duration::from_secs_f64(f64::from(kernel::CALLS_PER_GUST) / per_process.max(0.1));
+        Self {
+            turn,
+            first: turn * index / count.max(1),
+            size,
+            steps,
+        }
+    }
+
+    fn live(self) {
+        let _ = kernel::reserve(self.size);
+        let mut next = Instant::now() + self.first;
+        let mut steps = self.steps;
+        let mut grows = Instant::now() + GROWTH;
+        loop {
+            thread::sleep(next.saturating_duration_since(Instant::now()));
+            kernel::gust();
+            next += self.turn;
+            if steps > 0 && grows <= Instant::now() {
+                let _ = kernel::take(STEP, TOUCHED);
+                (steps, grows) = (steps - 1, grows + GROWTH);
+            }
+        }
     }
 }

@@ -62,6 +62,16 @@ pub fn reserve(bytes: usize) -> io::Result<()> {
     map(bytes / PAGE).map(drop)
 }
 
+/// Takes memory for good, and touches the beginning of it.
+pub fn take(bytes: usize, touched: usize) -> io::Result<()> {
+    let block = map(bytes / PAGE)?;
+    for offset in (0..touched.min(bytes)).step_by(PAGE) {
+        // SAFETY: within the mapping just made, which only this function knows.
+        unsafe { block.cast::<u8>().add(offset).write_volatile(1) };
+    }
+    Ok(())
+}
+
 /// Executes this program anew, to make as many gusts; returns why it could not.
 pub fn execute_anew(gusts: u32) -> io::Error {
     Command::new("/proc/self/exe")

@@ -214,16 +214,41 @@ fn growth_or_a_filter_picks() {
     let mut growing = roll(|_| {});
     grown(&mut growing);
     assert_eq!(growing.picks(), [Pid(4), Pid(3)]);
-    growing.trace(Pid(4), true);
+    growing.trace(Nanos(3), Pid(4));
     assert_eq!(growing.picks(), [Pid(3)]);
-    growing.trace(Pid(4), false);
+    growing.leave(Pid(4));
     assert_eq!(growing.picks(), [Pid(3), Pid(2)], "not again");
+    let again = (2..6).map(|pid| sample(pid, if pid == 4 { 700 } else { 100 }));
+    growing.look(Nanos(4), again.collect());
+    assert_eq!(growing.picks(), [Pid(4)], "unless it grew as much again");
     let mut filtered = roll(|wishes| wishes.filter.comm = Some("p5".to_owned()));
     grown(&mut filtered);
     assert_eq!(filtered.picks(), [Pid(5)]);
     let mut never = roll(|wishes| wishes.picks = 0);
     grown(&mut never);
     assert!(never.picks().is_empty());
+}
+
+#[test]
+fn who_was_traced_for_long_makes_room() {
+    let mut roll = roll(|_| {});
+    roll.look(Nanos(1), (2..5).map(|pid| sample(pid, 100)).collect());
+    roll.look(Nanos(2), (2..5).map(|pid| sample(pid, 400)).collect());
+    introduce_all(&mut roll);
+    let late = Nanos(100 * SECOND);
+    roll.trace(Nanos(3), Pid(3));
+    roll.trace(Nanos(2), Pid(2));
+    assert!(roll.leavers(Nanos(SECOND)).is_empty(), "it was not long");
+    assert_eq!(roll.leavers(late), [Pid(2)], "one waits");
+    roll.leave(Pid(2));
+    roll.trace(late, Pid(4));
+    assert!(roll.leavers(Nanos(500 * SECOND)).is_empty(), "nobody waits");
+    let wishes = Wishes {
+        picks: 1,
+        ..roll.wishes.clone()
+    };
+    roll.wish(wishes);
+    assert_eq!(roll.leavers(late), [Pid(3)], "there are fewer places");
 }
 
 #[test]

@@ -29,6 +29,7 @@ fn published() -> (SocketAddr, Arc<Board>) {
         totals: crate::audit::row::Totals::default(),
         coverage: crate::audit::row::Coverage::default(),
         counting: None,
+        tracing: None,
         own_cost: None,
         notes: Vec::new(),
     };

@@ -256,6 +256,7 @@ pub fn coverage(page: &mut Page, audit: &Audit) {
         page.paragraph("  ", &format!("Not judged: {}.", not.join(", ")));
     }
     counting(page, audit);
+    tracing(page, audit);
     if let Some(cost) = &audit.own_cost {
         page.paragraph("  ", &crate::view::cost::in_words(cost));
     }
@@ -301,6 +302,27 @@ fn counting(page: &mut Page, audit: &Audit) {
              --max-processes makes room.",
             count(counting.evicted, "process", "processes"),
             count(counting.refused, "call", "calls"),
+        );
+        page.painted(Paint::Notable, "  ", &text);
+    }
+}
+
+fn tracing(page: &mut Page, audit: &Audit) {
+    let Some(tracing) = &audit.tracing else {
+        return;
+    };
+    let text = format!(
+        "Traced call by call: {}, {}.",
+        count(tracing.processes, "process", "processes"),
+        count(tracing.events, "event", "events"),
+    );
+    page.paragraph("  ", &text);
+    if tracing.lost > 0 || tracing.pauses > 0 {
+        let text = format!(
+            "Not all was seen of them: {} lost, {} in {} to keep to the bounds.",
+            count(tracing.lost, "event", "events"),
+            lasting(tracing.paused_ns),
+            count(tracing.pauses, "pause", "pauses"),
         );
         page.painted(Paint::Notable, "  ", &text);
     }

@@ -10,7 +10,7 @@ use crate::{
         group::Group,
         judgement::Basis,
         reason,
-        row::{AllocatorTotal, Audit, CallCount, Coverage, GroupTotal, Row, Sums, Totals},
+        row::{AllocatorTotal, Audit, CallCount, Coverage, GroupTotal, Row, Sums, Totals, Tracing},
     },
     cost::{OwnCost, ProbeCost},
     units::{Bytes, Pid},
@@ -116,6 +116,13 @@ pub(in crate::view) fn audit() -> Audit {
             evicted: 2,
             ..Turnover::default()
         }),
+        tracing: Some(Tracing {
+            processes: 1,
+            events: 70,
+            lost: 0,
+            pauses: 2,
+            paused_ns: 3_000_000_000,
+        }),
         own_cost: Some(OwnCost {
             cpu_ns: 5,
             elapsed_ns: 10,
@@ -145,6 +152,7 @@ fn a_process_is_a_line_and_lines_fit() {
             "arena-",
             "2 processes let go of",
             "60 threads of the kernel",
+            "3.0 s in 2 pauses",
         ] {
             assert!(text.contains(said), "{width}: {said} in {text}");
         }
