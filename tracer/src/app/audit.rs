@@ -27,7 +27,6 @@ use crate::{
     },
     host::privilege,
     probe::CaptureWish,
-    units::Bytes,
     view::{self, Style, audit::Layout},
 };
 
@@ -108,18 +107,16 @@ fn options(wanted: &Audit) -> Options {
         Sort::Calls => rank::Sort::Calls,
         Sort::Vmas => rank::Sort::Vmas,
     };
-    let mut wishes = wishes(&wanted.watch, sort, wanted.top);
+    let mut wishes = wishes(&wanted.watch, sort, wanted.top, wanted.picks);
     wishes.filter.pid = wanted.explain;
-    wishes.picks = wanted.picks;
-    wishes.pick_growth = wanted.pick_growth;
     Options {
         max_events_per_second: wanted.max_events_per_second,
         ..watching(&wanted.watch, wishes)
     }
 }
 
-/// What is asked of the host; nobody is traced.
-pub(super) fn wishes(watch: &Watch, sort: rank::Sort, top: Option<usize>) -> Wishes {
+/// What is asked of the host, and how many processes may be traced.
+pub(super) fn wishes(watch: &Watch, sort: rank::Sort, top: Option<usize>, picks: usize) -> Wishes {
     Wishes {
         min_size: watch.min_size,
         filter: Filter {
@@ -130,8 +127,8 @@ pub(super) fn wishes(watch: &Watch, sort: rank::Sort, top: Option<usize>) -> Wis
         },
         sort,
         top,
-        picks: 0,
-        pick_growth: Bytes(u64::MAX),
+        picks,
+        pick_growth: watch.pick_growth,
     }
 }
 

@@ -55,11 +55,11 @@ pub fn serve(args: &[OsString], typed: Serve) -> Result<(), Failure> {
         .context("cannot use the socket that NOTIFY_SOCKET names")
         .map_err(failed)?;
     let clock = Clock::start(true).map_err(failed)?;
-    let asked = wishes(&settings.watch, rank::Sort::Gap, None);
+    let asked = wishes(&settings.watch, rank::Sort::Gap, None, settings.picks);
     let mut auditor = Auditor::open(watching(&settings.watch, asked)).map_err(exit_of)?;
     let measuring = settings.measure_probes.then(Measuring::begin).transpose();
     let measuring = measuring.map_err(|error| exit_of(Outcome::NoProbes(error)))?;
-    confine(&mut auditor, 0, false);
+    confine(&mut auditor, settings.picks, false);
     let board = Arc::new(Board::default());
     board.beat();
     // Who talks to strangers may do nothing.
@@ -245,19 +245,22 @@ impl Daemon {
                 "measure-probes",
                 now.measure_probes != wanted.measure_probes,
             ),
+            // The rights that it takes were given up.
+            ("picks", now.picks == 0 && wanted.picks > 0),
         ];
         let waiting = differs.into_iter().filter(|(_, differs)| *differs);
         self.reload.waiting = waiting.map(|(name, _)| name.to_owned()).collect();
         let fixed = now.clone();
         *now = Serve {
             listen: fixed.listen,
+            picks: if fixed.picks == 0 { 0 } else { wanted.picks },
             measure_probes: fixed.measure_probes,
             config: fixed.config,
             ..wanted
         };
         now.watch.capture = fixed.watch.capture;
         now.watch.max_processes = fixed.watch.max_processes;
-        let asked = wishes(&now.watch, rank::Sort::Gap, None);
+        let asked = wishes(&now.watch, rank::Sort::Gap, None, now.picks);
         self.auditor.wish(asked, Some(now.watch.max_cpu));
         self.reload.error = None;
         self.reload.success_seconds = own::unix_time();
@@ -288,6 +291,8 @@ fn told(settings: &Serve) -> BTreeMap<&'static str, String> {
         ("min-size", watch.min_size.0.to_string()),
         ("max-cpu", watch.max_cpu.to_string()),
         ("max-processes", watch.max_processes.to_string()),
+        ("picks", settings.picks.to_string()),
+        ("pick-growth", watch.pick_growth.0.to_string()),
         ("measure-probes", settings.measure_probes.to_string()),
         (
             "config",

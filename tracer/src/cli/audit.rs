@@ -50,10 +50,6 @@ pub struct AuditArgs {
     #[arg(long, value_name = "N", default_value = "4", value_parser = values::picks)]
     pub picks: u32,
 
-    /// Trace a process call by call once its VmSize has grown by this much
-    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = values::size)]
-    pub pick_growth: u64,
-
     #[command(flatten)]
     pub bounds: BoundArgs,
 
@@ -112,8 +108,6 @@ pub struct Audit {
     pub watch: Watch,
     /// How many processes are traced at once.
     pub picks: usize,
-    /// From what growth on.
-    pub pick_growth: Bytes,
     /// Events of those per second at most.
     pub max_events_per_second: Option<u64>,
     /// How to write.
@@ -150,7 +144,6 @@ impl From<AuditArgs> for Audit {
             watch,
             explain,
             picks: usize::try_from(args.picks).unwrap_or(usize::MAX),
-            pick_growth: Bytes(args.pick_growth),
             max_events_per_second: args.bounds.max_events_per_second,
             format: args.format,
             output: output(args.output),

@@ -39,7 +39,8 @@ pub struct ServeArgs {
     /// Settings from this file: "name = value" lines, by the names of these options
     ///
     /// What is typed wins over what is in the file. SIGHUP reads it again: all but the address,
-    /// --capture, --max-processes and --measure-probes is taken over without a break.
+    /// --capture, --max-processes, --measure-probes and the first --picks is taken over without a
+    /// break.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 
@@ -57,6 +58,14 @@ pub struct ServeArgs {
 
     #[command(flatten)]
     pub watch: WatchArgs,
+
+    /// Trace up to this many processes at once call by call: those that grow by --pick-growth, or
+    /// that a filter asks for
+    ///
+    /// What they gave back and kept is known then. The rights to load more programs into the kernel
+    /// are kept for it. 0: none.
+    #[arg(long, value_name = "N", default_value = "0", value_parser = values::picks)]
+    pub picks: u32,
 
     /// Have the kernel measure how long tracer's programs run in it
     ///
@@ -85,6 +94,8 @@ pub struct Serve {
     pub cgroups: usize,
     /// What is watched.
     pub watch: Watch,
+    /// How many processes are traced at once.
+    pub picks: usize,
     /// Whether programs in the kernel are measured.
     pub measure_probes: bool,
     /// Whether to say nothing but errors.
@@ -106,6 +117,7 @@ impl TryFrom<ServeArgs> for Serve {
             top: many(args.top),
             cgroups: many(args.top_cgroups),
             watch: args.watch.into(),
+            picks: many(args.picks),
             measure_probes: args.measure_probes,
             quiet: args.quiet,
         })

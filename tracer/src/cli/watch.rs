@@ -36,6 +36,10 @@ pub struct WatchArgs {
     #[arg(long, value_name = "N", default_value = "16384", value_parser = values::count)]
     pub max_processes: u32,
 
+    /// Trace a process call by call once its VmSize has grown by this much
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = values::size)]
+    pub pick_growth: u64,
+
     /// Where the kernel is tapped; auto: by trampolines if it allows them
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub capture: Capture,
@@ -56,6 +60,8 @@ pub struct Watch {
     pub max_cpu: u32,
     /// How many processes can be counted at once.
     pub max_processes: u32,
+    /// From what growth on a process is traced, if any may be.
+    pub pick_growth: Bytes,
     /// How calls are captured.
     pub capture: Capture,
 }
@@ -69,6 +75,7 @@ impl From<WatchArgs> for Watch {
             min_size: Bytes(args.min_size),
             max_cpu: args.max_cpu,
             max_processes: args.max_processes,
+            pick_growth: Bytes(args.pick_growth),
             capture: args.capture,
         }
     }

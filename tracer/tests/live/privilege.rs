@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::harness::{
-    Folder, Target, Tracer, command, fact, http, installed, skip, tracer_program, wait_for,
+    Folder, Lines, Target, Tracer, command, fact, http, installed, skip, tracer_program, wait_for,
 };
 
 /// `nobody`, and a user that nobody is.
@@ -20,6 +20,8 @@ const CAP_DAC_OVERRIDE: u64 = 1 << 1;
 const CAP_DAC_READ_SEARCH: u64 = 1 << 2;
 const CAP_FOWNER: u64 = 1 << 3;
 const CAP_SYS_PTRACE: u64 = 1 << 19;
+const CAP_SYS_RESOURCE: u64 = 1 << 24;
+const CAP_PERFMON: u64 = 1 << 38;
 const CAP_BPF: u64 = 1 << 39;
 
 /// What loading probes takes on this kernel.
@@ -133,6 +135,56 @@ fn once_attached_root_holds_only_what_reading_takes() {
     // Figures of the kernel, map and files of another user's process are read with these.
     let account = tracer.interrupt().account();
     assert!(account.number("/vm_size/kernel_at_end") > 0);
+}
+
+/// Rights that only one that will load probes later still has, of each thread: they sleep.
+fn asleep(pid: u32) -> Vec<u64> {
+    let kept = CAP_SYS_PTRACE | CAP_DAC_READ_SEARCH | for_maps();
+    assert!(capabilities(pid, "CapEff").iter().all(|held| *held == kept));
+    let permitted = capabilities(pid, "CapPrm");
+    assert!(permitted.iter().all(|held| held & kept == kept));
+    permitted.iter().map(|held| held & !kept).collect()
+}
+
+#[test]
+#[ignore = "loads probes into the kernel: needs root"]
+fn an_audit_keeps_what_picking_takes_and_only_then() {
+    let audit = |picks: &str, pid: u32| {
+        let pid = pid.to_string();
+        let words = [
+            "audit",
+            "-q",
+            "-f",
+            "json",
+            "-i",
+            "300ms",
+            "--max-cpu",
+            "100",
+        ];
+        let mut tracer =
+            Tracer::plain(&[&words[..], &["--picks", picks, "--explain", &pid]].concat());
+        let lines = Lines::of(tracer.take_stdout());
+        (tracer, lines)
+    };
+    let target = process_of(NOBODY);
+    let (tracer, lines) = audit("0", target.pid());
+    lines.next().expect("a report");
+    assert_eq!(asleep(tracer.pid()), [0]);
+    assert_eq!(tracer.interrupt().code, Some(0));
+
+    let (tracer, lines) = audit("1", target.pid());
+    lines.find_text("\"basis\":\"events\"");
+    // The first thread picks, the other one has picked.
+    wait_for("the one that traces to give up its rights", || {
+        let asleep = asleep(tracer.pid());
+        let [first, second] = asleep[..] else {
+            panic!("{asleep:x?}");
+        };
+        let loading = CAP_BPF & !for_maps() | CAP_PERFMON;
+        assert_eq!(first & !CAP_SYS_RESOURCE, loading, "{first:x}");
+        (second == 0).then_some(())
+    });
+    assert_eq!(tracer.interrupt().code, Some(0));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The daemon: what a real Prometheus makes of it, what abuse does to it, and how it is told to read
 //! its settings again and to end.
 
+mod picks;
+
 use std::{
     fs,
     io::Write as _,

@@ -10,7 +10,7 @@ use super::{
     counts::{Counts, Turnover},
     flow::Flow,
     group::Group,
-    row::{AllocatorTotal, Audit, Coverage, Row, Sums, Totals},
+    row::{AllocatorTotal, Audit, Coverage, Row, Sums, Totals, Tracing},
 };
 use crate::units::Bytes;
 use ledger::Ledger;
@@ -36,6 +36,8 @@ pub struct Digest {
     pub coverage: Coverage,
     /// The kernel side's table of counts.
     pub counting: Option<Turnover>,
+    /// What tracing single processes came to.
+    pub tracing: Option<Tracing>,
     /// What all processes of the host were counted to have done. Never falls.
     pub host: Counts,
     /// The leaders.
@@ -99,6 +101,7 @@ impl Exporter {
             totals: *all,
             coverage: audit.coverage,
             counting: audit.counting,
+            tracing: audit.tracing,
             host: self.host,
             processes: leaders::of(&audit.processes, bounds.processes),
             reasons: reasons(&audit.processes),

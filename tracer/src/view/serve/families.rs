@@ -126,6 +126,16 @@ families! {
         "Processes that it let go of to make room for others."
     UNCOUNTED: Counter "tracer_uncounted_calls_total" []
         "Calls that were lost: not counted for want of room."
+    PICKS: Counter "tracer_picks_total" []
+        "Processes that were picked to be traced call by call, each as often as it was; absent before the first."
+    TRACED_EVENTS: Counter "tracer_traced_events_total" []
+        "Events of those."
+    LOST_EVENTS: Counter "tracer_lost_events_total" []
+        "Events of those that were lost."
+    PAUSES: Counter "tracer_tracing_pauses_total" []
+        "How often tracing them was interrupted to keep to the bound on processor time."
+    PAUSED_SECONDS: Counter "tracer_tracing_paused_seconds_total" []
+        "How long it was."
     // Itself.
     BUILD: Info "tracer_build_info" ["version", "kernel"]
         "This build, and the kernel it runs on."

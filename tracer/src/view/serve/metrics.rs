@@ -239,6 +239,13 @@ impl Page {
             self.plain(&EVICTIONS, counting.evicted);
             self.plain(&UNCOUNTED, counting.refused);
         }
+        if let Some(tracing) = digest.tracing {
+            self.plain(&PICKS, tracing.processes);
+            self.plain(&TRACED_EVENTS, tracing.events);
+            self.plain(&LOST_EVENTS, tracing.lost);
+            self.plain(&PAUSES, tracing.pauses);
+            self.plain(&PAUSED_SECONDS, seconds(tracing.paused_ns));
+        }
     }
 
     fn own(&mut self, own: &Own) {

@@ -7,7 +7,7 @@ use crate::{
     audit::{
         counts::Turnover,
         export::Digest,
-        row::{Coverage, Sums},
+        row::{Coverage, Sums, Tracing},
     },
     view::json::Schema,
 };
@@ -20,6 +20,7 @@ struct Status<'a> {
     totals: &'a Sums,
     coverage: &'a Coverage,
     counting: &'a Option<Turnover>,
+    tracing: &'a Option<Tracing>,
     cgroups_unnamed: usize,
 }
 
@@ -32,6 +33,7 @@ pub fn render(digest: &Digest, own: &Own) -> String {
         totals: &digest.totals,
         coverage: &digest.coverage,
         counting: &digest.counting,
+        tracing: &digest.tracing,
         cgroups_unnamed: digest.other_groups.2,
     };
     // Text, numbers and lists can always be written.
