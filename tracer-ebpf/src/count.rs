@@ -20,6 +20,7 @@ use tracer_ebpf::{
 
 use crate::{
     memory::{Running, Task},
+    opaque::opaque,
     regs::{Registers, Saved},
 };
 
@@ -295,9 +296,10 @@ fn kind_of(nr: u64) -> u8 {
     if nr >= CALL_SLOTS as u64 {
         return 0;
     }
-    // SAFETY: the index was checked; volatile because the loader replaces the values after the
-    // compiler has seen the zeros above.
-    unsafe { ptr::read_volatile((&raw const COUNTED).cast::<u8>().add(nr as usize)) }
+    let index = opaque(nr as usize) & (CALL_SLOTS - 1);
+    // SAFETY: the index is below the length, which is a power of two; volatile because the
+    // loader replaces the values after the compiler has seen the zeros above.
+    unsafe { ptr::read_volatile((&raw const COUNTED).cast::<u8>().add(index)) }
 }
 
 /// Rounded up to pages.

@@ -4,7 +4,8 @@
 //! entry to exit and [`record`] writes them down, [`task`] follows processes; [`regs`],
 //! [`memory`] and [`file`] read what the kernel knows; [`stack`] copies callers' stacks; [`emit`] is the
 //! one writer of the ring and counts what it loses, [`maps`] holds what they share. [`count`] stands apart: it counts
-//! the calls of every process, where nobody is traced.
+//! the calls of every process, where nobody is traced. [`opaque`] hides values from the compiler
+//! where the verifier needs to see what is done with them.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 
 #[cfg(target_arch = "bpf")]
@@ -23,6 +24,8 @@ mod kinds;
 mod maps;
 #[cfg(target_arch = "bpf")]
 mod memory;
+#[cfg(target_arch = "bpf")]
+mod opaque;
 #[cfg(target_arch = "bpf")]
 mod record;
 #[cfg(target_arch = "bpf")]

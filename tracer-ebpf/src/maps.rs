@@ -8,6 +8,8 @@ use aya_ebpf::{
 };
 use tracer_ebpf::{CALL_SLOTS, InFlight, LOSS_SLOTS, Target, plan};
 
+use crate::opaque::opaque;
+
 /// The processes whose calls leave the kernel, by tgid.
 #[map]
 pub static TARGETS: HashMap<u32, Target> = HashMap::with_max_entries(16_384, 0);
@@ -57,9 +59,10 @@ impl Plan {
         if nr >= CALL_SLOTS as u64 {
             return None;
         }
-        // SAFETY: the index was checked; volatile because the loader replaces the values
-        // after the compiler has seen the zeros above.
-        let bits = unsafe { ptr::read_volatile((&raw const PLANS).cast::<u16>().add(nr as usize)) };
+        let index = opaque(nr as usize) & (CALL_SLOTS - 1);
+        // SAFETY: the index is below the length, which is a power of two; volatile because the
+        // loader replaces the values after the compiler has seen the zeros above.
+        let bits = unsafe { ptr::read_volatile((&raw const PLANS).cast::<u16>().add(index)) };
         (bits != 0).then_some(Self(bits))
     }
 

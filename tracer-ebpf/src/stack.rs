@@ -24,6 +24,7 @@ use crate::{
     emit,
     maps::{EVENTS, Plan},
     memory,
+    opaque::opaque,
     regs::{self, Registers},
 };
 
@@ -57,6 +58,10 @@ static STACK_WINDOW: PerCpuArray<[u64; SPOT_WINDOW]> = PerCpuArray::with_max_ent
 /// When the next new stack may be sent if they came at the highest rate all the time.
 #[map]
 static STACK_BUDGET: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// How much of a stack can be read, on its way from who found out.
+#[map]
+static STACK_LENGTH: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
 /// Stacks that were not copied, by [`no_stack`].
 #[map]
@@ -126,10 +131,10 @@ pub fn capture(id: u64, target: *mut Target, ip: u64, sp: u64, saved: u64) -> u6
         sp,
     };
     let outcome = match key_of(&place) {
-        Some(key) if STACKS_SENT.get_ptr(key).is_some() => return key,
-        Some(key) if within_budget() => send(id, &place, key, saved).map(|()| key),
-        Some(_) => Err(no_stack::RATE),
-        None => Err(no_stack::UNREADABLE),
+        0 => Err(no_stack::UNREADABLE),
+        key if STACKS_SENT.get_ptr(key).is_some() => return key,
+        key if within_budget() => send(id, &place, key, saved).map(|()| key),
+        _ => Err(no_stack::RATE),
     };
     match outcome {
         Ok(key) => {
@@ -146,14 +151,16 @@ pub fn capture(id: u64, target: *mut Target, ip: u64, sp: u64, saved: u64) -> u6
     }
 }
 
-/// Never 0; `None` if the stack cannot be read.
-#[inline(always)]
-fn key_of(place: &SpotKey) -> Option<u64> {
+/// 0 if the stack cannot be read. A function of the kernel's too, as its ways are as many as slots.
+#[inline(never)]
+fn key_of(place: &SpotKey) -> u64 {
     let mut key = mix(SEED, place.tgid | place.image << 32);
     key = mix(key, place.ip);
     key = mix(key, place.sp);
     // A window that another program fills which runs in between gives a key that nothing has.
-    let window = STACK_WINDOW.get_ptr_mut(0)?;
+    let Some(window) = STACK_WINDOW.get_ptr_mut(0) else {
+        return 0;
+    };
     match SPOTS.get_ptr(place) {
         Some(spot) => {
             // A value that user space replaces meanwhile gives such a key too.
@@ -161,7 +168,7 @@ fn key_of(place: &SpotKey) -> Option<u64> {
             let len = u32::from(unsafe { (*spot).window }).min(SPOT_WINDOW as u32) * 8;
             // SAFETY: the destination is at least that large.
             if unsafe { bpf_probe_read_user(window.cast(), len, place.sp as *const _) } != 0 {
-                return None;
+                return 0;
             }
             for index in 0..SPOT_SLOTS {
                 // SAFETY: as above, and the index is below the length.
@@ -187,17 +194,7 @@ fn key_of(place: &SpotKey) -> Option<u64> {
             }
         }
     }
-    Some(key | 1)
-}
-
-/// The same, of which the compiler knows nothing any more: it would leave out a mask that says
-/// nothing new to it, and Linux 5.10 does not see by itself that what is not 0 is at least 1.
-#[inline(always)]
-fn opaque(index: usize) -> usize {
-    let mut index = index;
-    // SAFETY: it writes the register its own value.
-    unsafe { core::arch::asm!("{0} = {0}", inout(reg) index, options(pure, nomem, nostack)) };
-    index
+    key | 1
 }
 
 #[inline(always)]
@@ -233,7 +230,13 @@ fn send(id: u64, place: &SpotKey, key: u64, saved: u64) -> Result<(), u32> {
     if !emit::has_room_to_spare() {
         return Err(no_stack::RING);
     }
-    let len = readable(place.sp);
+    let Some(found) = STACK_LENGTH.get_ptr_mut(0) else {
+        return Err(no_stack::UNREADABLE);
+    };
+    readable(place.sp, found);
+    // SAFETY: the map's value lives as long as the map. If another program wrote there in between,
+    // the slice is longer or shorter than it could be.
+    let len = unsafe { core::ptr::read_volatile(found) };
     if len == 0 {
         return Err(no_stack::UNREADABLE);
     }
@@ -250,9 +253,11 @@ fn send(id: u64, place: &SpotKey, key: u64, saved: u64) -> Result<(), u32> {
     }
 }
 
-/// Bytes from the stack pointer on that are in memory, as far as they are wanted.
-#[inline(always)]
-fn readable(sp: u64) -> u64 {
+/// Bytes from the stack pointer on that are in memory, as far as they are wanted. Told in a map's
+/// value: of what comes from there the verifier knows nothing, so it goes on once, and not once for
+/// each number of pages.
+#[inline(never)]
+fn readable(sp: u64, found: *mut u64) {
     let most = limit(&STACK_LIMITS.most);
     let first = PAGE - (sp & (PAGE - 1));
     let mut len = 0;
@@ -267,7 +272,8 @@ fn readable(sp: u64) -> u64 {
         len = first + page * PAGE;
         probe = sp + len;
     }
-    if len < most { len } else { most }
+    // SAFETY: the caller's pointer is to a map's value.
+    unsafe { core::ptr::write_volatile(found, if len < most { len } else { most }) };
 }
 
 /// A slice with room for `ROOM` bytes.
