@@ -7,6 +7,7 @@
 #![no_std]
 
 pub mod audit;
+pub mod heap;
 mod slice;
 
 pub use slice::*;

@@ -9,7 +9,7 @@ use aya_log_ebpf::warn;
 use tracer_ebpf::{InFlight, Target, TaskRecord, kind, loss};
 
 use crate::{
-    call, emit,
+    allocator_maps, call, emit,
     maps::{IN_FLIGHT, TARGETS},
     memory::{Running, Task},
     record,
@@ -76,6 +76,7 @@ pub fn exec(ctx: RawTracePointContext) -> i32 {
     let Some(target) = TARGETS.get_ptr_mut((id >> 32) as u32) else {
         return 0;
     };
+    allocator_maps::executed(id);
     // SAFETY: as above. No other thread is left that could write: exec ended them all.
     // Calls they had under way are never left, so the count of those begins anew.
     unsafe {
@@ -108,6 +109,7 @@ pub fn thread_end(_ctx: RawTracePointContext) -> i32 {
     };
     // A thread that is killed within a call never leaves it.
     call::abandon(target);
+    allocator_maps::thread_ended(id);
     let last = Task::current().live_threads() == Some(0);
     write(id, kind::EXIT, loss::EXIT, u64::from(last), last);
     if last {

@@ -13,6 +13,7 @@ pub mod cost;
 pub mod daemon;
 pub mod diagnosis;
 pub mod event;
+pub mod heap;
 pub mod host;
 pub mod probe;
 pub mod recording;

@@ -8,9 +8,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    attribute::{Owner, evidence::Trend, explanation::Explanation},
+    attribute::{
+        Owner,
+        evidence::{Frame, Trend},
+        explanation::Explanation,
+    },
     cost::OwnCost,
     event::Syscall,
+    heap::{Estimate, ProbedFile, Totals, Wish},
     space::piece::Prot,
     units::{Bytes, Nanos, Pid, Span},
 };
@@ -66,10 +71,73 @@ pub struct ProcessReport {
     pub mappings: Vec<Mapping>,
     /// Whose, in what state, and why.
     pub explanation: Explanation,
+    /// What it asked of its allocator, if the heap view was wanted.
+    pub heap: Option<HeapReport>,
     /// VmSize and RSS over time, thinned to a bounded number of points.
     pub timeline: Vec<TimelinePoint>,
     /// What could not be observed of this process, in words.
     pub notes: Vec<String>,
+}
+
+/// What a process asked of its allocator, by probes in the allocator's functions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeapReport {
+    /// What was tracked.
+    pub wish: Wish,
+    /// Counts.
+    pub totals: Totals,
+    /// What it holds at the end of what it got since the probes were there.
+    pub outstanding: Estimate,
+    /// Blocks of it that are tracked.
+    pub outstanding_blocks: u64,
+    /// How long after the beginning of the observation the last probes came that code of the
+    /// process may have run before, nanoseconds; `None` if none came late.
+    pub late_ns: Option<u64>,
+    /// What is probed.
+    pub files: Vec<ProbedFile>,
+    /// Who asked for what it holds, the largest first.
+    pub places: Vec<HeapPlace>,
+    /// What the places that are left out hold.
+    pub rest: Estimate,
+    /// How many were left out.
+    pub left_out: u64,
+    /// What could not be probed, in words.
+    pub trouble: Vec<String>,
+}
+
+impl HeapReport {
+    /// Whether every block handed out and given back since the beginning of the observation is
+    /// accounted for, whatever its size.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let totals = &self.totals;
+        self.wish.is_exact()
+            && self.late_ns.is_none()
+            && !self.files.is_empty()
+            && self.trouble.is_empty()
+            && totals.lost == 0
+            && totals.reused == 0
+            && totals.abandoned == 0
+    }
+}
+
+/// A place in a program that asked for memory, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeapPlace {
+    /// The return addresses found there, innermost first.
+    pub frames: Vec<Frame>,
+    /// What it holds.
+    pub outstanding: Estimate,
+    /// Tracked blocks of it.
+    pub blocks: u64,
+    /// Bytes it got.
+    pub allocated_bytes: Bytes,
+    /// Bytes of them that were given back.
+    pub freed_bytes: Bytes,
+    /// Tracked blocks it got.
+    pub allocated: u64,
+    /// Those of them that were given back.
+    pub freed: u64,
 }
 
 /// Who was observed.

@@ -85,8 +85,12 @@ fn watch(auditor: &mut Auditor, clock: &mut Clock, until: Option<Instant>) -> bo
 
 /// What was attached is; from here on little is needed, unless processes may be traced later.
 pub(super) fn confine(auditor: &mut Auditor, picks: usize, elsewhere: bool) {
+    let kept = privilege::Kept {
+        folders: elsewhere,
+        attaching: false,
+    };
     let given_up = match picks {
-        0 => privilege::confine(elsewhere, || auditor.counts_work()),
+        0 => privilege::confine(kept, || auditor.counts_work()),
         _ => privilege::confine_for_now(elsewhere, || auditor.counts_work()),
     };
     if let Err(error) = given_up {

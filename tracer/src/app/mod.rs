@@ -5,6 +5,7 @@
 mod audit;
 mod clock;
 mod doctor;
+mod heap_pairs;
 mod observe;
 mod output;
 mod record_file;
@@ -40,6 +41,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let args: Vec<OsString> = args.into_iter().collect();
     let done = match cli::parse(&args) {
         Ok(Intent::Generate(paper)) => write_paper(paper),
+        Ok(Intent::HeapPairs) => heap_pairs::answer().map_err(|error| failed(error.into())),
         Ok(Intent::Trace(trace)) => observe::trace(&trace),
         Ok(Intent::Record(record)) => observe::record(&record),
         Ok(Intent::Report(report)) => replay::report(&report),

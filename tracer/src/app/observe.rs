@@ -169,6 +169,7 @@ fn wishes(run: &Run, elsewhere: bool) -> Wishes {
             events_per_second: run.max_events_per_second,
             cpu_percent: run.max_cpu,
         },
+        heap: run.heap,
         elsewhere,
         stacks: StackWish {
             most: run.stacks.most,

@@ -3,11 +3,14 @@
 
 mod flows;
 mod fresh;
+mod holding;
 mod pages;
 
 pub use pages::Pages;
 
 use std::collections::{BTreeMap, BTreeSet};
+
+pub use holding::Holding;
 
 use super::{
     Owner,
@@ -47,6 +50,8 @@ pub struct Part {
     pub fresh: bool,
     /// Live, in a mapping made ahead of use of which another part has been given back.
     pub ahead: bool,
+    /// What the program holds of it, as far as that is known.
+    pub holding: Option<Holding>,
     /// Which of its pages are there, if they were looked at.
     pub pages: Option<PageSum>,
     /// Given back or offered, and for the most part in memory again.
@@ -57,6 +62,19 @@ impl Part {
     /// Its state at the end: what is in memory again is not given back.
     pub const fn kind_now(&self) -> Kind {
         if self.again { Kind::Live } else { self.kind }
+    }
+}
+
+impl Part {
+    /// Whether all that the program holds of it is known.
+    pub fn is_settled(&self) -> bool {
+        self.holding.is_some_and(|holding| holding.whole)
+    }
+
+    /// What is not known to be handed out of it.
+    pub fn unheld(&self) -> Bytes {
+        let held = self.holding.map_or(Bytes(0), |holding| holding.bytes);
+        self.span.len() - held
     }
 }
 
@@ -227,6 +245,7 @@ fn parts(registry: &Registry<'_>) -> Vec<Part> {
             && matches!(part.piece.origin.how, Provenance::Call(_))
             && released.contains(&call(part));
     }
+    holding::note(&mut parts, registry.evidence);
     parts
 }
 
@@ -241,6 +260,7 @@ fn part(registry: &Registry<'_>, span: Span, piece: &Piece) -> Part {
         kind,
         fresh: false,
         ahead: false,
+        holding: None,
         pages: None,
         again: false,
     }

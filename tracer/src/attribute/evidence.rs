@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    heap::{ProbedFile, Tracked},
     space::{Space, piece::FileId},
     units::{Addr, Bytes, Nanos, Span},
 };
@@ -25,6 +26,8 @@ pub struct Evidence<'a> {
     pub pages: Option<&'a PageCensus>,
     /// The walk through glibc's main heap; `None` if not made or not possible.
     pub heap: Option<&'a HeapWalk>,
+    /// What the program holds by its own calls of its allocators; `None` if they were not watched.
+    pub held: Option<&'a Held<'a>>,
     /// VmSize over the run.
     pub vm_size: Trend,
     /// RSS over the run; the end may be unknown.
@@ -35,6 +38,21 @@ pub struct Evidence<'a> {
     pub doubt: Doubt,
     /// When the observation began and ended, by the clock of events.
     pub observed: (Nanos, Nanos),
+}
+
+/// What a program holds, by probes in the functions of its allocators.
+#[derive(Clone, Debug)]
+pub struct Held<'a> {
+    /// Blocks handed out in each piece of the space, in order of address.
+    pub pieces: &'a [Tracked],
+    /// Since when every function of an allocator that was mapped was probed.
+    pub whole_since: Nanos,
+    /// Whether every block since then is accounted for, whatever its size.
+    pub exact: bool,
+    /// What is probed.
+    pub files: &'a [ProbedFile],
+    /// Who asked for the most of what is held, in words, with how much that is.
+    pub places: Vec<(String, Bytes)>,
 }
 
 /// A quantity at attach, at its highest and at the end.

@@ -113,6 +113,10 @@ pub struct LedgerRow {
 pub enum State {
     /// In use by the application, or freed and cached by the allocator: calls cannot tell.
     LiveOrCached,
+    /// In use by the application: handed out by the allocator and not given back.
+    Live,
+    /// Kept by the allocator: freed by the application, not handed out yet, or for its own use.
+    Cached,
     /// Pages given back to the kernel, address space kept.
     ReleasedButRetained,
     /// Address space that was never accessible.
@@ -286,6 +290,10 @@ pub enum VerdictCode {
     ArenaReserve,
     /// No call gave the bytes back: in use, or cached by the allocator.
     NotReleased,
+    /// The program holds the bytes, by its own calls of the allocator.
+    HeldByProgram,
+    /// The allocator keeps bytes that the program does not hold.
+    CachedByAllocator,
     /// VmSize did not grow.
     NoGrowth,
     /// Several reasons, none of which explains most of it.

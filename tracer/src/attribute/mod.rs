@@ -34,6 +34,8 @@ use evidence::Evidence;
 use explanation::Explanation;
 pub use findings::RETURNED;
 
+pub use caller::in_words;
+
 /// Explains one process.
 #[must_use]
 pub fn explain(evidence: &Evidence<'_>) -> Explanation {

@@ -19,6 +19,10 @@ use crate::units::{Bytes, Span};
 pub enum Kind {
     /// In use, or freed and cached.
     Live,
+    /// In use: handed out and not given back, by the allocator's own functions.
+    Held,
+    /// The allocator's: freed, never handed out, or its own.
+    Cached,
     /// Given back by `MADV_DONTNEED` and the like.
     Discarded,
     /// Given back by mapping inaccessible memory over it.
@@ -42,6 +46,8 @@ impl Kind {
     pub const fn state(self) -> State {
         match self {
             Self::Live => State::LiveOrCached,
+            Self::Held => State::Live,
+            Self::Cached => State::Cached,
             Self::Discarded | Self::Overlaid => State::ReleasedButRetained,
             Self::LazilyFreed => State::LazilyFreed,
             Self::Reserved => State::Reserved,
@@ -128,7 +134,80 @@ impl Tally {
             };
             tally.add(parts, &rest, vma.as_ref(), bound);
         }
+        tally.settle(parts);
         tally
+    }
+
+    /// Tells what is held from what is cached, as far as the allocators' functions were watched.
+    fn settle(&mut self, parts: &[Part]) {
+        // Bytes that were given back and are live again, by owner and age: what no part that is
+        // live accounts for. Whether all parts that can account for it are settled.
+        let mut again: BTreeMap<(&Owner, bool), (Bytes, bool)> = BTreeMap::new();
+        for part in parts {
+            if part.kind == Kind::Live {
+                if let Some(holding) = part.holding {
+                    self.turn(part, Kind::Live, Kind::Held, holding.bytes);
+                }
+                if part.is_settled() {
+                    self.turn(part, Kind::Live, Kind::Cached, part.unheld());
+                }
+            }
+            again.insert((&part.owner, part.fresh), (Bytes(0), true));
+        }
+        for ((owner, fresh), (bytes, settled)) in &mut again {
+            let live = parts.iter().filter(|part| {
+                part.kind == Kind::Live && part.owner == **owner && part.fresh == *fresh
+            });
+            let open: Bytes = live
+                .filter(|part| !part.is_settled())
+                .map(Part::unheld)
+                .sum();
+            *bytes = self.sum(owner, Kind::Live, *fresh) - open;
+            *settled = open == Bytes(0);
+        }
+        for part in parts.iter().filter(|part| part.kind != Kind::Live) {
+            let Some((left, settled)) = again.get_mut(&(&part.owner, part.fresh)) else {
+                continue;
+            };
+            if let Some(holding) = part.holding {
+                let touched = holding.bytes.min(*left);
+                self.turn(part, Kind::Live, Kind::Held, touched);
+                self.turn(part, part.kind, Kind::Held, holding.bytes - touched);
+                *left = *left - touched;
+            }
+            let counts = matches!(part.kind, Kind::Discarded | Kind::LazilyFreed);
+            *settled &= part.is_settled() || !counts;
+        }
+        for ((owner, fresh), (left, settled)) in again {
+            if settled && left.0 > 0 {
+                self.turn_of(owner, fresh, Kind::Live, Kind::Cached, left);
+            }
+        }
+        self.sums.retain(|_, bytes| bytes.0 > 0);
+    }
+
+    fn turn(&mut self, part: &Part, from: Kind, to: Kind, bytes: Bytes) {
+        self.turn_of(&part.owner, part.fresh, from, to, bytes);
+    }
+
+    /// Moves up to `bytes` from one kind to another. How much of either is in memory is not known
+    /// any more, unless none was.
+    fn turn_of(&mut self, owner: &Owner, fresh: bool, from: Kind, to: Kind, bytes: Bytes) {
+        let Some(source) = self.sums.get_mut(&(owner.clone(), from, fresh)) else {
+            return;
+        };
+        let moved = bytes.min(*source);
+        if moved.0 == 0 {
+            return;
+        }
+        *source = *source - moved;
+        *self.sums.entry((owner.clone(), to, fresh)).or_default() += moved;
+        let row = |kind: Kind| (owner.clone(), kind.state());
+        let known = |resident: Option<Bytes>| resident.filter(|resident| resident.0 == 0);
+        let before = self.resident.get(&row(from)).copied().flatten();
+        self.resident.insert(row(from), known(before));
+        let there = self.resident.entry(row(to)).or_insert(Some(Bytes(0)));
+        *there = there.zip(known(before)).map(|(there, more)| there + more);
     }
 
     /// Adds a part whose pages were looked at.

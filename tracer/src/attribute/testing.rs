@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 
 use super::{
     evidence::{
-        CallSite, Evidence, FoundBy, Frame, HeapWalk, Module, PageCensus, PageMethod, PageSum,
-        Resident, Settings, Trend,
+        CallSite, Evidence, FoundBy, Frame, HeapWalk, Held, Module, PageCensus, PageMethod,
+        PageSum, Resident, Settings, Trend,
     },
     explain,
     explanation::{Explanation, Finding, State},
 };
 use crate::{
     event::{Call, Event, EventKind, Request, StackTop, Syscall},
+    heap::{ProbedFile, Tracked},
     space::{
         Space,
         piece::{FileId, Prot, Provenance},
@@ -80,6 +81,8 @@ pub struct World {
     pub settings: Settings,
     pub pages: Option<PageCensus>,
     pub heap: Option<HeapWalk>,
+    /// Blocks that are handed out, if every function of the allocators of these files is probed.
+    pub handed_out: Option<(Vec<Span>, Vec<&'static str>)>,
     pub rss: Trend,
     pub rss_anon_at_end: Option<Bytes>,
     pub doubt: super::evidence::Doubt,
@@ -139,6 +142,7 @@ impl World {
             settings: Settings::default(),
             pages: None,
             heap: None,
+            handed_out: None,
             rss: Trend::default(),
             rss_anon_at_end: None,
             doubt: Default::default(),
@@ -364,6 +368,39 @@ impl World {
     /// What comes of it; the ledger is checked on the way.
     pub fn explain(&self) -> Explanation {
         let sites = self.sites();
+        let blocks = self
+            .handed_out
+            .as_ref()
+            .map(|(blocks, _)| blocks.as_slice());
+        let pieces: Vec<Tracked> = self
+            .space
+            .pieces()
+            .map(|(span, _)| {
+                let mut sum = Tracked::default();
+                for block in blocks.unwrap_or_default() {
+                    if let Some(common) = span.intersect(*block) {
+                        sum.add(block.len(), common.len(), None);
+                    }
+                }
+                sum
+            })
+            .collect();
+        let files = self.handed_out.iter().flat_map(|(_, files)| files);
+        let files: Vec<ProbedFile> = files
+            .map(|path| ProbedFile {
+                path: (*path).to_owned(),
+                functions: 9,
+                late: false,
+                since: Nanos(0),
+            })
+            .collect();
+        let held = self.handed_out.as_ref().map(|_| Held {
+            pieces: &pieces,
+            whole_since: Nanos(0),
+            exact: true,
+            files: &files,
+            places: vec![("load in server".to_owned(), Bytes(MIB))],
+        });
         let explanation = explain(&Evidence {
             space: &self.space,
             sites: &sites,
@@ -372,6 +409,7 @@ impl World {
             residency: self.residency.as_deref(),
             pages: self.pages.as_ref(),
             heap: self.heap.as_ref(),
+            held: held.as_ref(),
             vm_size: Trend {
                 at_attach: Some(self.attach),
                 peak: Some(self.peak),

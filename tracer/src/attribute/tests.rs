@@ -1,6 +1,7 @@
 //! Whole processes, as they were measured, and what must hold of any.
 
 mod documents;
+mod held;
 mod owners;
 mod properties;
 mod seed;

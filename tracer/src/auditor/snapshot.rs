@@ -74,6 +74,7 @@ pub fn take(
         settings,
         residency: residency.as_deref(),
         heap: None,
+        held: None,
         vm_size: trend(Some(space.vm_size())),
         rss: trend(rollup.map(|rollup| rollup.rss)),
         rss_anon_at_end: rollup.map(|rollup| rollup.anonymous),

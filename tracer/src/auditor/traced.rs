@@ -91,6 +91,7 @@ impl Traced {
                     // Told more precisely below.
                     cpu_percent: manner.max_cpu.map(|percent| percent.div_ceil(2)),
                 },
+                heap: None,
                 elsewhere: false,
             };
             // This thread has what the first one kept for it, and gives it up when it waits.

@@ -5,6 +5,7 @@ use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum, ValueHint};
 
 use super::{audit::AuditArgs, generate::Paper, help, serve::ServeArgs, values};
+use crate::units::Bytes;
 
 /// Explains why a process's virtual memory grew, and why it did not shrink
 ///
@@ -42,6 +43,10 @@ pub struct Args {
 
     #[command(flatten)]
     pub limit: LimitArgs,
+
+    /// Make pairs of malloc and free, for the heap view to measure what they cost
+    #[arg(long, hide = true, exclusive = true)]
+    pub heap_pairs: bool,
 
     /// Print the man page or shell completions
     #[arg(long, value_name = "WHAT", hide = true, exclusive = true)]
@@ -204,6 +209,9 @@ pub struct RunArgs {
     /// As --max-events-per-second. What loading the probes took does not count.
     #[arg(long, value_name = "PERCENT", value_parser = values::percent)]
     pub max_cpu: Option<u32>,
+
+    #[command(flatten)]
+    pub heap: HeapArgs,
 }
 
 /// What observing may cost.
@@ -214,6 +222,35 @@ pub struct BoundArgs {
     /// What happened meanwhile is not known: maps are read anew, and the report says when.
     #[arg(long, value_name = "N", value_parser = values::rate)]
     pub max_events_per_second: Option<u64>,
+}
+
+/// The heap view.
+#[derive(Debug, clap::Args)]
+pub struct HeapArgs {
+    /// Probe the allocator too: what the program holds, and who asked for it
+    ///
+    /// Tells memory that is in use from memory that was freed and is kept by the allocator.
+    /// Each malloc and free of the traced processes then costs them a microsecond or more; how
+    /// much it is here is measured and said before it begins. Needs symbols: those of shared
+    /// libraries are always there, those of a static allocator only if it was not stripped.
+    #[arg(long)]
+    pub heap: bool,
+
+    /// Track only blocks of at least this many bytes: 4096, 4k, 1m; others are counted
+    #[arg(long, value_name = "SIZE", requires = "heap", value_parser = values::block)]
+    pub heap_min: Option<Bytes>,
+
+    /// Track one block in so many bytes, by chance, and estimate the rest: 512k
+    ///
+    /// Larger blocks are always tracked. The report gives the error of each estimate.
+    #[arg(long, value_name = "BYTES", requires = "heap", value_parser = values::distance)]
+    pub heap_sample: Option<Bytes>,
+
+    /// Track at most this many blocks at a time
+    ///
+    /// Each takes about 100 bytes of the kernel's memory. Blocks beyond are counted as lost.
+    #[arg(long, value_name = "BLOCKS", requires = "heap", default_value = "1000000", value_parser = values::blocks)]
+    pub heap_blocks: u32,
 }
 
 /// How to show a report.

@@ -14,13 +14,18 @@ pub use super::{
     serve::Serve,
     watch::Watch,
 };
-use crate::units::{Bytes, Pid};
+use crate::{
+    heap::Wish,
+    units::{Bytes, Pid},
+};
 
 /// What the user wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intent {
     /// The man page or completions on standard output.
     Generate(Paper),
+    /// Pairs of malloc and free, for another tracer that measures what they cost.
+    HeapPairs,
     /// A run, explained at its end.
     Trace(Trace),
     /// A run, recorded.
@@ -98,6 +103,8 @@ pub struct Run {
     pub max_events_per_second: Option<u64>,
     /// Per cent of one processor at most.
     pub max_cpu: Option<u32>,
+    /// What the heap view tracks, if it is wanted.
+    pub heap: Option<Wish>,
 }
 
 /// How to show a report.
@@ -215,6 +222,9 @@ impl TryFrom<Args> for Intent {
         if let Some(paper) = args.generate {
             return Ok(Self::Generate(paper));
         }
+        if args.heap_pairs {
+            return Ok(Self::HeapPairs);
+        }
         match args.task {
             None if args.record.is_some() && args.record == args.view.output => {
                 Err(Conflict::OneFile)
@@ -285,6 +295,11 @@ impl TryFrom<RunArgs> for Run {
             },
             max_events_per_second: args.bounds.max_events_per_second,
             max_cpu: args.max_cpu,
+            heap: args.heap.heap.then(|| Wish {
+                min: args.heap.heap_min.unwrap_or_default(),
+                sample: args.heap.heap_sample,
+                most: args.heap.heap_blocks,
+            }),
         })
     }
 }

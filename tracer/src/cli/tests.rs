@@ -38,6 +38,7 @@ fn a_process_is_enough() {
                 },
                 max_events_per_second: None,
                 max_cpu: None,
+                heap: None,
             },
             view: View {
                 events: false,

@@ -2,6 +2,8 @@
 
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
+use crate::units::Bytes;
+
 /// The kernel's highest process id (`PID_MAX_LIMIT`).
 const HIGHEST_PID: u32 = 1 << 22;
 /// The largest ring, MiB: what one process should lock in memory at most.
@@ -16,6 +18,11 @@ const MOST_PICKS: u32 = 64;
 const MOST_EXPORTED: u32 = 1000;
 /// The largest recording, MiB: one TiB.
 const LARGEST_RECORDING: u32 = 1 << 20;
+
+/// Bytes between two samples of the heap view, at most.
+const LONGEST_DISTANCE: u64 = 1 << 30;
+/// Blocks that the heap view tracks at most: about 6 GiB of the kernel's memory.
+const MOST_BLOCKS: u32 = 1 << 26;
 
 /// A process id.
 pub fn pid(text: &str) -> Result<NonZeroU32, String> {
@@ -124,6 +131,27 @@ pub fn record_size(text: &str) -> Result<u32, String> {
         .ok_or_else(|| format!("give a number from 1 to {LARGEST_RECORDING}, in MiB"))
 }
 
+/// The size of a block.
+pub fn block(text: &str) -> Result<Bytes, String> {
+    size(text).map(Bytes)
+}
+
+/// A distance between samples.
+pub fn distance(text: &str) -> Result<Bytes, String> {
+    size(text).and_then(|bytes| match bytes {
+        1..=LONGEST_DISTANCE => Ok(Bytes(bytes)),
+        _ => Err("give 1 to 1g bytes".to_owned()),
+    })
+}
+
+/// How many blocks are tracked.
+pub fn blocks(text: &str) -> Result<u32, String> {
+    let blocks = text.parse().ok();
+    blocks
+        .filter(|blocks: &u32| (1..=MOST_BLOCKS).contains(blocks))
+        .ok_or_else(|| format!("give a number from 1 to {MOST_BLOCKS}"))
+}
+
 /// The file of a recording.
 pub fn recording(text: &str) -> Result<PathBuf, String> {
     if text == "-" {
@@ -190,6 +218,8 @@ mod tests {
         assert_eq!(percent("2%"), Ok(2));
         assert!(percent("0").is_err() && percent("101").is_err());
         assert!(count("0").is_err() && count("-1").is_err());
+        assert_eq!(distance("512k"), Ok(Bytes(512 << 10)));
+        assert!(distance("0").is_err() && distance("2g").is_err());
     }
 
     #[test]

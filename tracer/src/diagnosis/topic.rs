@@ -176,6 +176,10 @@ topics! {
     Capture, Probes, "calls can be captured",
         "the calls that change an address space are what is traced",
         "nothing";
+    /// Functions of allocators can be probed.
+    HeapView, Probes, "functions of allocators (--heap)",
+        "what a program holds is told from what its allocator keeps",
+        "nothing: such memory is called live or cached";
     /// Programs are far from the verifier's limit.
     VerifierBudget, Probes, "within the verifier's limit",
         "it gives up at 1,000,000 instructions",

@@ -2,8 +2,9 @@
 //!
 //! It is held twice: before it executes the command, so that probes can be told of it, and
 //! (by ptrace, which is let go of at once) before the command's first instruction, so that
-//! the map which the kernel made for it can be read while nothing moves. Under sudo the
-//! command runs as the user who called sudo, not as root.
+//! the map which the kernel made for it can be read while nothing moves. If functions of its
+//! libraries are to be probed before they run, it is held once more at each that its loader maps
+//! ([`Loaded::next_code`]). Under sudo the command runs as the user who called sudo, not as root.
 
 use std::{
     ffi::OsString,
@@ -20,11 +21,12 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use nix::{
     fcntl::OFlag,
-    sys::{ptrace, wait},
+    sys::ptrace,
     unistd::{Gid, Uid, User, getgrouplist, pipe2, read, write},
 };
 
-use crate::units::Pid;
+use super::step::Stop;
+use crate::units::{Pid, Span};
 
 /// A child that has not run its command yet.
 pub struct Held {
@@ -33,16 +35,29 @@ pub struct Held {
     go: OwnedFd,
     said: OwnedFd,
     spawning: JoinHandle<io::Result<Child>>,
-    executed: Receiver<()>,
-    resume: Sender<()>,
+    stopped: Receiver<bool>,
+    resume: Sender<Resume>,
     program: String,
+}
+
+/// How a held child is to go on.
+enum Resume {
+    /// Until its loader has mapped code, or is done.
+    ToNextCode {
+        /// Where the loader is.
+        loader: Vec<Span>,
+    },
+    /// For good.
+    Freely,
 }
 
 /// A child that has its command's image and has not run any of it, unless the kernel
 /// refused to hold it.
 pub struct Loaded {
     spawning: JoinHandle<io::Result<Child>>,
-    resume: Sender<()>,
+    stopped: Receiver<bool>,
+    resume: Sender<Resume>,
+    traced: bool,
     program: String,
 }
 
@@ -89,17 +104,23 @@ pub fn hold(command: &[OsString]) -> Result<Held> {
     unsafe {
         builder.pre_exec(announce_and_wait);
     }
-    let (has_executed, executed) = mpsc::channel();
+    let (has_stopped, stopped) = mpsc::channel();
     let (resume, may_resume) = mpsc::channel();
     // `spawn` returns only after the command was executed, so it waits on a thread of its
     // own; and only the thread that forked may let go of a traced child.
     let spawning = std::thread::spawn(move || {
         let child = builder.spawn();
         // The other side may have given up: then the child simply runs on.
-        let _ = has_executed.send(());
-        let _ = may_resume.recv();
+        let _ = has_stopped.send(true);
+        let mut stop = Stop::AtExec;
+        while let Ok(Resume::ToNextCode { loader }) = may_resume.recv() {
+            let mapped = child
+                .as_ref()
+                .is_ok_and(|child| stop.advance(child, &loader));
+            let _ = has_stopped.send(mapped);
+        }
         if let Ok(child) = &child {
-            let_go(child);
+            stop.let_go(child);
         }
         child
     });
@@ -114,25 +135,10 @@ pub fn hold(command: &[OsString]) -> Result<Held> {
         go,
         said,
         spawning,
-        executed,
+        stopped,
         resume,
         program,
     })
-}
-
-/// Ends the hold before the first instruction, if there is one.
-fn let_go(child: &Child) {
-    let Ok(pid) = i32::try_from(child.id()).map(nix::unistd::Pid::from_raw) else {
-        return;
-    };
-    // The stop of the exec; a child that is not traced has none to be waited for.
-    if let Ok(wait::WaitStatus::Stopped(..)) = wait::waitpid(
-        pid,
-        Some(wait::WaitPidFlag::WNOHANG | wait::WaitPidFlag::WUNTRACED),
-    ) {
-        // Fails only if it was killed meanwhile.
-        let _ = ptrace::detach(pid, None);
-    }
 }
 
 impl Held {
@@ -145,7 +151,7 @@ impl Held {
             go,
             said,
             spawning,
-            executed,
+            stopped,
             resume,
             program,
             pid,
@@ -154,13 +160,15 @@ impl Held {
         let mut traced = [0];
         let traced = matches!(read(&said, &mut traced), Ok(1)) && traced == [1];
         // Ends too if the thread is gone, whose error `resume` then gives.
-        let _ = executed.recv();
+        let _ = stopped.recv();
         if traced {
             wait_for_stop(pid);
         }
         Ok(Loaded {
             spawning,
+            stopped,
             resume,
+            traced,
             program,
         })
     }
@@ -182,6 +190,16 @@ fn wait_for_stop(pid: Pid) {
 }
 
 impl Loaded {
+    /// Lets it run until its loader has mapped code, which has not run then; `loader` is where
+    /// that is. False if the loader is done, or the child cannot be held: then it stands still
+    /// before other code than the loader's has made a system call.
+    pub fn next_code(&self, loader: &[Span]) -> bool {
+        let resume = Resume::ToNextCode {
+            loader: loader.to_vec(),
+        };
+        self.traced && self.resume.send(resume).is_ok() && self.stopped.recv() == Ok(true)
+    }
+
     /// Lets it run.
     ///
     /// # Errors
@@ -191,8 +209,9 @@ impl Loaded {
             spawning,
             resume,
             program,
+            ..
         } = self;
-        let _ = resume.send(());
+        let _ = resume.send(Resume::Freely);
         let spawned = spawning
             .join()
             .map_err(|_| anyhow!("the thread that starts it is gone"))?;

@@ -29,6 +29,8 @@ pub const SYS_RESOURCE: Capability = Capability::CAP_SYS_RESOURCE;
 const KEPT: [Capability; 2] = [SYS_PTRACE, DAC_READ_SEARCH];
 /// What putting a file into another user's folder needs.
 const FOR_FOLDERS: [Capability; 2] = [Capability::CAP_DAC_OVERRIDE, Capability::CAP_FOWNER];
+/// What probing more functions needs.
+const FOR_ATTACHING: [Capability; 2] = [BPF, PERFMON];
 /// What `bpf()` needs: one of these.
 const FOR_BPF: [Capability; 2] = [BPF, Capability::CAP_SYS_ADMIN];
 
@@ -122,16 +124,25 @@ pub fn way_out() -> String {
     )
 }
 
+/// What else is to be done once probes are attached.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Kept {
+    /// Writing to folders of others.
+    pub folders: bool,
+    /// Attaching probes to what is mapped later.
+    pub attaching: bool,
+}
+
 /// Gives up, for good, all that is not needed once probes are attached. What stays is what reading
 /// processes needs; what `bpf()` needs, if `maps_work` (asked without it) says that maps cannot be
-/// used otherwise; and, if `folders` of others are to be written to, what that needs, asleep until
-/// [`awake`].
+/// used otherwise; what attaching more probes needs, if that is to be done; and, if folders of
+/// others are to be written to, what that needs, asleep until [`awake`].
 ///
 /// # Errors
 /// The kernel refuses to take them.
-pub fn confine(folders: bool, maps_work: impl FnOnce() -> bool) -> Result<()> {
-    let asleep: &[Capability] = if folders { &FOR_FOLDERS } else { &[] };
-    confine_but(asleep, maps_work)
+pub fn confine(for_later: Kept, maps_work: impl FnOnce() -> bool) -> Result<()> {
+    let asleep: &[Capability] = if for_later.folders { &FOR_FOLDERS } else { &[] };
+    confine_but(asleep, for_later.attaching, maps_work)
 }
 
 /// The same, for one that will load probes later, on a thread of its own, and confine that then.
@@ -143,11 +154,16 @@ pub fn confine_for_now(folders: bool, maps_work: impl FnOnce() -> bool) -> Resul
     if folders {
         asleep.extend(FOR_FOLDERS);
     }
-    confine_but(&asleep, maps_work)
+    confine_but(&asleep, false, maps_work)
 }
 
-/// Those that are `asleep` stay permitted, and are not effective.
-fn confine_but(asleep: &[Capability], maps_work: impl FnOnce() -> bool) -> Result<()> {
+/// Those that are `asleep` stay permitted, and are not effective; `attaching` keeps those that
+/// attach probes.
+fn confine_but(
+    asleep: &[Capability],
+    attaching: bool,
+    maps_work: impl FnOnce() -> bool,
+) -> Result<()> {
     let permitted = held(CapSet::Permitted);
     let of = |wanted: &[Capability]| -> HashSet<Capability> {
         let held = wanted.iter().filter(|wanted| permitted.contains(wanted));
@@ -158,7 +174,13 @@ fn confine_but(asleep: &[Capability], maps_work: impl FnOnce() -> bool) -> Resul
     let mut asking = kept.clone();
     asking.extend(of(&[Capability::CAP_SETPCAP]));
     set(CapSet::Effective, &asking)?;
-    if !maps_work() {
+    if attaching {
+        kept.extend(of(&FOR_ATTACHING));
+        // Where these two are not known of, or were not given by themselves.
+        if kept.is_disjoint(&HashSet::from(FOR_ATTACHING)) {
+            kept.extend(of(&[Capability::CAP_SYS_ADMIN]));
+        }
+    } else if !maps_work() {
         kept.extend(FOR_BPF.iter().find(|wanted| permitted.contains(wanted)));
     }
     let effective = kept.clone();
@@ -222,9 +244,13 @@ mod tests {
     fn what_is_given_up_is_gone_for_good() {
         let confined = std::thread::spawn(|| {
             let before = held(CapSet::Permitted);
-            confine(true, || {
-                held(CapSet::Effective).is_disjoint(&HashSet::from(FOR_BPF))
-            })
+            confine(
+                Kept {
+                    folders: true,
+                    attaching: false,
+                },
+                || held(CapSet::Effective).is_disjoint(&HashSet::from(FOR_BPF)),
+            )
             .expect("less is always possible");
             let kept: HashSet<_> = before.intersection(&HashSet::from(KEPT)).copied().collect();
             assert_eq!(held(CapSet::Effective), kept);
@@ -243,7 +269,7 @@ mod tests {
     fn what_maps_need_stays_if_they_need_it() {
         let confined = std::thread::spawn(|| {
             let had = held(CapSet::Permitted).contains(&BPF);
-            confine(false, || false).expect("less is always possible");
+            confine(Kept::default(), || false).expect("less is always possible");
             assert_eq!(held(CapSet::Effective).contains(&BPF), had);
             assert!(!held(CapSet::Permitted).contains(&PERFMON));
         });

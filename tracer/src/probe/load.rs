@@ -1,21 +1,23 @@
 //! Loading and attaching: an object and this kernel in, live probes out.
 
-use std::sync::OnceLock;
+use std::{path::Path, sync::OnceLock};
 
 use aya::{
     Ebpf, EbpfLoader, include_bytes_aligned,
     maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf},
 };
 use serde::{Deserialize, Serialize};
-use tracer_ebpf::{InFlight, Layout, MOST_STACK, Spot, SpotKey, StackLimits, Target};
+use tracer_ebpf::{InFlight, Layout, Spot, SpotKey, Target};
 use zerocopy::IntoBytes;
 
 use super::{
-    attach::{self, Capture, CaptureWish},
+    attach::{self, Capture},
     error::{ProbeError, incomplete, refused, unsupported},
+    heap::{self, Heap},
     layout,
     loss::{Counters, Losses, MissedStacks},
     meter::Meter,
+    options::{Options, StackWish},
     plan::plans,
     ring::Ring,
     skips::Skips,
@@ -24,68 +26,13 @@ use super::{
 use crate::{
     cost::ProbeCost,
     diagnosis::Answer,
-    host::{btf::Btf, clock, kernel::Release, survey},
-    units::{Bytes, Pid},
+    heap::{Sums, Wish},
+    host::{btf::Btf, clock, exports::Functions, kernel::Release, survey},
+    units::{Bytes, Pid, Span},
 };
 
 pub(super) static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
 const KERNEL_TYPES: &str = "/sys/kernel/btf/vmlinux";
-
-/// How to load.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Size of the ring; a power of two, at least a page.
-    pub ring: Bytes,
-    /// Whether children of targets become targets.
-    pub follow: bool,
-    /// How calls are to be captured.
-    pub capture: CaptureWish,
-    /// What is copied of callers' stacks.
-    pub stacks: StackWish,
-}
-
-/// What is copied of callers' stacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StackWish {
-    /// Of one stack at most; none if 0.
-    pub most: Bytes,
-    /// Of calls that are about at least this much.
-    pub threshold: Bytes,
-}
-
-impl StackWish {
-    /// No stack is copied.
-    pub const NONE: Self = Self {
-        most: Bytes(0),
-        threshold: Bytes(0),
-    };
-    /// New stacks a second and processor: 16 MiB a second of the largest at most.
-    const RATE: u64 = 1000;
-    /// New stacks at once.
-    const BURST: u64 = 256;
-
-    const fn limits(self) -> StackLimits {
-        StackLimits {
-            most: if self.most.0 < MOST_STACK as u64 {
-                self.most.0
-            } else {
-                MOST_STACK as u64
-            },
-            threshold: self.threshold.0,
-            rate: Self::RATE,
-            burst: Self::BURST,
-        }
-    }
-}
-
-impl Default for StackWish {
-    fn default() -> Self {
-        Self {
-            most: Bytes(16 << 10),
-            threshold: Bytes(0),
-        }
-    }
-}
 
 /// What this kernel gave and what it did not.
 #[derive(Clone, Debug, Default)]
@@ -128,6 +75,7 @@ pub struct Probes {
     direct: bool,
     capture: Capture,
     availability: Availability,
+    heap: Option<Heap>,
 }
 
 /// [`Target`] as aya's maps want it.
@@ -203,7 +151,9 @@ impl Probes {
     ) -> Result<(Self, Ring), ProbeError> {
         let ring_size = u32::try_from(options.ring.0)
             .map_err(|_| ProbeError::Unsupported("the ring must be smaller than 4 GiB".into()))?;
-        let mut ebpf = open(layout, ring_size, options.stacks)?;
+        let mut ebpf = open(layout, ring_size, options.stacks, options.heap.as_ref())?;
+        // Before the maps are taken out of it.
+        let multi = options.heap.map(|_| heap::multi(&ebpf, OBJECT));
         let spots = take(&mut ebpf, "SPOTS", HashMap::try_from)?;
         let missed = MissedStacks::new(take(&mut ebpf, "STACKS_MISSED", PerCpuArray::try_from)?);
         let targets = take(&mut ebpf, "TARGETS", HashMap::try_from)?;
@@ -222,9 +172,13 @@ impl Probes {
             meter: None,
             capture: Capture::default(),
             availability,
+            heap: None,
         };
         attach::tasks(&mut probes.ebpf, layout.known != 0)?;
         probes.capture = attach::calls(&mut probes.ebpf, options.capture)?;
+        if let (Some(wish), Some(multi)) = (options.heap, multi) {
+            probes.heap = Some(Heap::load(&mut probes.ebpf, wish, multi)?);
+        }
         probes.skips = Skips::of(&probes.ebpf);
         probes.meter = Some(Meter::begin(&probes.ebpf));
         match Words::collect(&mut probes.ebpf) {
@@ -289,7 +243,9 @@ impl Probes {
             None => "the kernel's own figures come with each event, copied by a helper",
             Some(_) => "the kernel's own figures do not come with events",
         };
-        vec![self.capture.to_string(), figures.to_owned()]
+        let heap = self.heap.as_ref().map(Heap::describe);
+        let capture = [self.capture.to_string(), figures.to_owned()];
+        capture.into_iter().chain(heap).collect()
     }
 
     /// What the kernel side could not deliver so far.
@@ -340,6 +296,54 @@ impl Probes {
         !removed.is_err_and(|error| refused(&error)) && self.counters.read().is_ok()
     }
 
+    /// From now on what a process asks of its allocator counts, as far as its functions are
+    /// probed.
+    ///
+    /// # Errors
+    /// The heap view was not asked for, or its table of processes is full.
+    pub fn add_heap(&mut self, pid: Pid) -> Result<(), ProbeError> {
+        self.heap.as_mut().ok_or_else(no_heap)?.add_target(pid)
+    }
+
+    /// Probes functions of a file in one process; `path` names the file to this process.
+    ///
+    /// # Errors
+    /// The heap view was not asked for, or the kernel refuses.
+    pub fn attach_heap(
+        &mut self,
+        pid: Pid,
+        path: &Path,
+        functions: &Functions,
+    ) -> Result<(), ProbeError> {
+        let heap = self.heap.as_mut().ok_or_else(no_heap)?;
+        heap.attach(&mut self.ebpf, pid, path, functions)
+    }
+
+    /// Whether it costs little to probe functions that may never be called.
+    #[must_use]
+    pub fn attaches_ahead(&self) -> bool {
+        self.heap.as_ref().is_some_and(Heap::attaches_ahead)
+    }
+
+    /// Ends the heap view of a process: its sums, and what is handed out in each of `spans`
+    /// (in order of address, apart).
+    ///
+    /// # Errors
+    /// It is in no heap view, or its sums cannot be read.
+    pub fn conclude_heap(&mut self, pid: Pid, spans: &[Span]) -> Result<Sums, ProbeError> {
+        self.heap.as_mut().ok_or_else(no_heap)?.conclude(pid, spans)
+    }
+
+    /// Makes room in the tables of the heap view: of a process, and of images that are gone.
+    pub fn forget_heap(&mut self, pid: Option<Pid>) {
+        if let Some(heap) = &mut self.heap {
+            match pid {
+                Some(pid) => heap.forget(pid),
+                None => heap.sweep(),
+            }
+        }
+    }
+
     /// What the kernel side said since the last call.
     pub fn words(&mut self) -> Vec<String> {
         self.words.as_mut().map(Words::take).unwrap_or_default()
@@ -388,16 +392,34 @@ pub(super) fn prepare() -> Result<(Layout, Availability), ProbeError> {
     Ok((layout, availability))
 }
 
-/// Makes the maps.
-pub(super) fn open(layout: Layout, ring_size: u32, stacks: StackWish) -> Result<Ebpf, ProbeError> {
+fn no_heap() -> ProbeError {
+    ProbeError::Unsupported("the heap view was not asked for".to_owned())
+}
+
+/// Makes the maps; those of the heap view with next to no room if it is not wanted.
+pub(super) fn open(
+    layout: Layout,
+    ring_size: u32,
+    stacks: StackWish,
+    heap: Option<&Wish>,
+) -> Result<Ebpf, ProbeError> {
     let stacks = stacks.limits();
-    EbpfLoader::new()
+    let (plans, settings) = (plans(stacks.most > 0), heap::settings(heap));
+    let mut loader = EbpfLoader::new();
+    match heap {
+        Some(wish) => _ = loader.map_max_entries("HEAP_BLOCKS", wish.most),
+        None => heap::MAPS
+            .iter()
+            .for_each(|map| _ = loader.map_max_entries(map, 1)),
+    }
+    loader
         // Nothing here is to be relocated by the kernel's types, which take tens of MiB.
         .btf(None)
         .override_global("LAYOUT", layout.as_bytes(), true)
-        .override_global("PLANS", plans(stacks.most > 0).as_bytes(), true)
+        .override_global("PLANS", plans.as_bytes(), true)
         .override_global("STACK_LIMITS", stacks.as_bytes(), true)
         .override_global("LOOK_EVERY", &look_every(ring_size), true)
+        .override_global("HEAP", settings.as_bytes(), true)
         .map_max_entries("EVENTS", ring_size)
         .load(OBJECT)
         .map_err(|error| refused("loading the probes' maps", &error))

@@ -4,12 +4,7 @@
 use aya::{Ebpf, maps::MapType, programs::Program, sys::is_map_supported};
 use tracer_ebpf::Layout;
 
-use super::{
-    attach,
-    error::refused,
-    layout,
-    load::{self, StackWish},
-};
+use super::{attach, error::refused, heap, layout, load, options::StackWish};
 use crate::{
     diagnosis::{Fact, LoadedProgram, Topic, VERIFIER_LIMIT},
     host::{kernel::Release, survey},
@@ -39,7 +34,8 @@ const TRACEPOINTS: [(&str, Topic); 5] = [
 /// What is copied of stacks: nothing where the kernel refuses the programs that do.
 fn stacks(layout: Layout) -> StackWish {
     let wish = StackWish::default();
-    let tried = load::open(layout, RING, wish).and_then(|mut ebpf| attach::try_exit(&mut ebpf));
+    let tried =
+        load::open(layout, RING, wish, None).and_then(|mut ebpf| attach::try_exit(&mut ebpf));
     tried.map_or(StackWish::NONE, |()| wish)
 }
 
@@ -144,7 +140,7 @@ impl Trial {
         let direct =
             Release::running().map_or(layout, |release| load::with_direct_loads(layout, release));
         let tried = (direct.direct != 0).then(|| {
-            load::open(direct, RING, stacks).and_then(|mut ebpf| attach::try_exit(&mut ebpf))
+            load::open(direct, RING, stacks, None).and_then(|mut ebpf| attach::try_exit(&mut ebpf))
         });
         let (fact, layout) = match tried {
             Some(Ok(())) => (Fact::yes(Topic::DirectLoads, ""), direct),
@@ -162,7 +158,7 @@ impl Trial {
     fn programs(&mut self, layout: Layout) {
         let stacks = stacks(layout);
         let layout = self.direct_loads(layout, stacks);
-        let mut ebpf = match load::open(layout, RING, stacks) {
+        let mut ebpf = match load::open(layout, RING, stacks, None) {
             Ok(ebpf) => ebpf,
             Err(error) => return self.without_programs(&error.to_string()),
         };
@@ -204,6 +200,12 @@ impl Trial {
             }
             Err(error) => Fact::no(Topic::Trampolines, attach::refusal(error)),
         });
+        self.facts
+            .push(match heap::try_out(&mut ebpf, load::OBJECT) {
+                Ok(how) => Fact::yes(Topic::HeapView, how),
+                Err(error) => Fact::no(Topic::HeapView, error.to_string()),
+            });
+        self.measure(&ebpf);
         self.budget();
         self.facts.extend(survey::jit().or_else(|| jitted(&ebpf)));
     }
@@ -215,6 +217,7 @@ impl Trial {
                 Program::RawTracePoint(program) => program.info(),
                 Program::FEntry(program) => program.info(),
                 Program::FExit(program) => program.info(),
+                Program::UProbe(program) => program.info(),
                 _ => continue,
             };
             // Those that were not loaded have none.
@@ -256,6 +259,7 @@ impl Trial {
             Topic::DirectLoads,
             Topic::Trampolines,
             Topic::Capture,
+            Topic::HeapView,
             Topic::VerifierBudget,
         ]) {
             self.facts.push(Fact::unknown(topic, why));

@@ -70,10 +70,12 @@ pub enum Question {
     MadeCode = 24,
     OwnCost = 25,
     CpuUsed = 26,
+    HeapLook = 27,
+    HeapSums = 28,
 }
 
 impl Question {
-    const ALL: [Self; 26] = [
+    const ALL: [Self; 28] = [
         Self::Now,
         Self::CheckObservable,
         Self::AddTarget,
@@ -100,6 +102,8 @@ impl Question {
         Self::MadeCode,
         Self::OwnCost,
         Self::CpuUsed,
+        Self::HeapLook,
+        Self::HeapSums,
     ];
 
     fn of(code: u8) -> Option<Self> {

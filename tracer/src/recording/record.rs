@@ -15,6 +15,7 @@ use crate::{
     attribute::evidence::{HeapWalk, PageCensus, Resident, Settings},
     cost::OwnCost,
     event::{PidFd, StackSlice, stack},
+    heap::{Look, Sums},
     report::Target,
     space::{reading::Reading, vma::Vma},
     units::{Addr, Nanos, PageSize, Pid, Span},
@@ -334,6 +335,26 @@ impl<W: World, S: Store> World for Recorder<W, S> {
     ) -> Result<ElfFacts, String> {
         let answer = self.world.object_file(pid, path, inode, offsets);
         self.note(Question::ObjectFile, &(pid, path, inode), &answer);
+        answer
+    }
+
+    fn heap_look(&mut self, pid: Pid) -> Option<Look> {
+        let answer = self.world.heap_look(pid);
+        if answer.is_some() {
+            self.note(Question::HeapLook, &pid, &answer);
+        }
+        answer
+    }
+
+    fn heap_executed(&mut self, pid: Pid) {
+        self.world.heap_executed(pid);
+    }
+
+    fn heap_sums(&mut self, pid: Pid, spans: &[Span]) -> Option<Sums> {
+        let answer = self.world.heap_sums(pid, spans);
+        if answer.is_some() {
+            self.note(Question::HeapSums, &pid, &answer);
+        }
         answer
     }
 }

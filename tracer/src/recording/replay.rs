@@ -23,6 +23,7 @@ use crate::{
     attribute::evidence::{HeapWalk, PageCensus, Resident, Settings},
     cost::OwnCost,
     event::{PidFd, StackSlice},
+    heap::{Look, Sums},
     report::Target,
     space::{reading::Reading, vma::Vma},
     units::{Addr, Nanos, PageSize, Pid, Span},
@@ -343,5 +344,18 @@ impl<R: Read> World for Replay<R> {
     ) -> Result<ElfFacts, String> {
         self.ask(Question::ObjectFile, &(pid, path, inode))
             .unwrap_or_else(|| Err(NOT_RECORDED.to_owned()))
+    }
+
+    fn heap_look(&mut self, pid: Pid) -> Option<Look> {
+        // Without the heap view nothing of it is recorded.
+        self.find(Question::HeapLook, &pid)?
+    }
+
+    fn heap_executed(&mut self, _pid: Pid) {}
+
+    fn heap_sums(&mut self, pid: Pid, spans: &[Span]) -> Option<Sums> {
+        let sums: Sums = self.find::<Option<Sums>>(Question::HeapSums, &pid)??;
+        // One of another session's model would be of other ranges.
+        (sums.spans.len() == spans.len()).then_some(sums)
     }
 }

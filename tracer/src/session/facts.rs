@@ -27,14 +27,26 @@ struct Inspected {
     facts: ElfFacts,
 }
 
-/// Modules and call sites of one address space. `program` is the executable's path.
+/// What was gathered.
+pub struct Gathered {
+    /// Call sites, in the order of [`crate::space::piece::SiteId`].
+    pub sites: Vec<CallSite>,
+    /// Call sites that were asked for besides, in their order.
+    pub places: Vec<CallSite>,
+    /// The objects.
+    pub modules: Vec<Module>,
+}
+
+/// Modules and call sites of one address space, and those of `places` besides. `program` is the
+/// executable's path.
 pub fn gather(
     space: &Space,
     pid: Pid,
     program: &str,
+    places: &[Vec<CodeAddress>],
     world: &mut impl World,
     (cache, stacks): (&mut ElfCache, &mut Stacks),
-) -> (Vec<CallSite>, Vec<Module>) {
+) -> Gathered {
     let paths = space.sites().iter().map(|(path, _)| path);
     stacks.resolve(world, pid, &paths.collect());
     let mut offsets: BTreeMap<FileId, BTreeSet<u64>> = BTreeMap::new();
@@ -43,7 +55,9 @@ pub fn gather(
             offsets.entry(file).or_default();
         }
     }
-    for CodeAddress { file, offset } in space.sites().iter().flat_map(|(_, list)| list) {
+    let besides = places.iter().flatten();
+    let own = space.sites().iter().flat_map(|(_, list)| list);
+    for CodeAddress { file, offset } in own.chain(besides) {
         offsets.entry(*file).or_default().insert(*offset);
     }
     let mut modules = Vec::new();
@@ -109,7 +123,19 @@ pub fn gather(
             },
         )
     });
-    (sites.collect(), modules)
+    let places = places.iter().map(|addresses| CallSite {
+        frames: addresses
+            .iter()
+            .filter_map(frame)
+            .collect::<Vec<_>>()
+            .into(),
+        end: None,
+    });
+    Gathered {
+        sites: sites.collect(),
+        places: places.collect(),
+        modules,
+    }
 }
 
 impl ElfCache {

@@ -1,6 +1,13 @@
 //! The end of a process' observation: last readings, evidence, its report.
 
-use super::{MOST_ENDED, Session, facts, mappings, process::Process, readings::Verified, stacks};
+use super::{
+    MOST_ENDED, Session, facts,
+    heap::{self, View, Watched},
+    mappings,
+    process::Process,
+    readings::Verified,
+    stacks,
+};
 use crate::{
     attribute::{
         self,
@@ -54,8 +61,9 @@ impl<W: World> Session<'_, W> {
         let Some(tracked) = self.spaces.get(&process.space) else {
             return;
         };
+        let heap = self.heap.take(pid);
         let outside = (&mut *self.world, (&mut self.elf, &mut self.stacks));
-        let report = report(&process, tracked, ending, verified, lost, outside);
+        let report = report(&process, tracked, ending, (verified, heap), lost, outside);
         self.ended.push((process.order, report));
         self.leave(process.space);
     }
@@ -65,7 +73,7 @@ pub(super) fn report(
     process: &Process,
     tracked: &Tracked,
     ending: Ending,
-    verified: Option<Verified>,
+    (verified, watched): (Option<Verified>, Option<Watched>),
     (lost, pauses): (u64, u64),
     (world, caches): (&mut impl World, (&mut facts::ElfCache, &mut stacks::Stacks)),
 ) -> ProcessReport {
@@ -94,11 +102,23 @@ pub(super) fn report(
         peak: peak_rss(process, tracked, memory),
         at_end: memory.map(|memory| memory.rss).or(tracked.rss().last),
     };
-    let (sites, modules) = facts::gather(space, pid, &process.target.exe, world, caches);
+    let view = watched.and_then(|watched| heap::read(watched, (space, process.begun), pid, world));
+    let places = view
+        .as_ref()
+        .map(View::addresses)
+        .unwrap_or_default()
+        .to_vec();
+    let gathered = facts::gather(space, pid, &process.target.exe, &places, world, caches);
+    let facts::Gathered {
+        sites,
+        places,
+        modules,
+    } = gathered;
     let mut settings = process.settings.clone();
     if settings.environment.is_empty() && alive {
         settings = world.settings(pid);
     }
+    let held = view.as_ref().map(|view| view.held(&places));
     let explanation = attribute::explain(&Evidence {
         space,
         sites: &sites,
@@ -107,6 +127,7 @@ pub(super) fn report(
         residency: residency.as_deref(),
         pages: pages.as_ref(),
         heap: heap.as_ref(),
+        held: held.as_ref(),
         vm_size,
         rss,
         rss_anon_at_end: memory
@@ -142,6 +163,7 @@ pub(super) fn report(
         unobserved: gaps(tracked, process.begun, now),
         mappings: mappings::lines(space, &explanation.owners, names_memory),
         explanation,
+        heap: view.map(|view| view.report(&places)),
         timeline: tracked.timeline().to_vec(),
         notes: notes(tracked, ending, verified, residency.is_some()),
     }

@@ -8,6 +8,7 @@ mod bounds;
 mod checks;
 mod facts;
 mod finish;
+mod heap;
 mod identity;
 mod mappings;
 mod news;
@@ -84,6 +85,7 @@ pub struct Session<'w, W> {
     stacks: stacks::Stacks,
     checks: checks::Checks,
     bounds: bounds::Bounds,
+    heap: heap::Watch,
     /// When the loss counters were read last.
     losses_read: Nanos,
 }
@@ -115,6 +117,7 @@ impl<'w, W: World> Session<'w, W> {
             stacks: stacks::Stacks::default(),
             checks: checks::Checks::default(),
             bounds,
+            heap: heap::Watch::default(),
             losses_read: Nanos(0),
         }
     }
@@ -130,6 +133,7 @@ impl<'w, W: World> Session<'w, W> {
         let memory = self.world.memory(pid)?;
         let process = Process::running(self.world, pid, space, memory);
         self.observe(process);
+        self.look_at_heap(pid);
         Ok(())
     }
 
@@ -148,7 +152,10 @@ impl<'w, W: World> Session<'w, W> {
         self.processes.insert(process.pid, process);
     }
 
-    fn add_space(&mut self, tracked: Tracked) -> SpaceId {
+    fn add_space(&mut self, mut tracked: Tracked) -> SpaceId {
+        if self.heap.is_on() {
+            tracked.set_probed();
+        }
         let id = self.next_space;
         self.next_space = id.next();
         self.spaces.insert(id, tracked);
@@ -243,6 +250,7 @@ impl<'w, W: World> Session<'w, W> {
         if let EventKind::Call(call) = &mut event.kind {
             call.path = self.stacks.of(event.pid, call.stack);
         }
+        self.heap.note(&event);
         show(&event);
         if !exec {
             self.identify(&event);
@@ -315,6 +323,7 @@ impl<'w, W: World> Session<'w, W> {
         let process = self.processes.get_mut(&event.pid)?;
         let left = std::mem::replace(&mut process.space, space);
         process.executed(self.world, event, comm);
+        self.world.heap_executed(event.pid);
         let pid = event.pid;
         self.leave(left);
         if self.world.is_32_bit(pid) {

@@ -123,7 +123,7 @@ impl<W: World> Session<'_, W> {
             if let Some(tracked) = self.spaces.get(&process.space) {
                 let (space, program) = (tracked.space(), &process.target.exe);
                 let caches = (&mut self.elf, &mut self.stacks);
-                facts::gather(space, process.pid, program, self.world, caches);
+                facts::gather(space, process.pid, program, &[], self.world, caches);
             }
         }
     }

@@ -110,6 +110,7 @@ impl<W: World> Session<'_, W> {
                 break;
             }
         }
+        self.look_at_heaps();
         if !self.bounds.is_paused() {
             self.read_where_wanted(show);
             self.learn_names();
@@ -205,9 +206,12 @@ impl<W: World> Session<'_, W> {
         let pid = self.world.hold().map_err(Outcome::NoTarget)?;
         self.attach_held(pid).map_err(Outcome::Failed)?;
         self.world.load().map_err(Outcome::NoTarget)?;
+        self.look_at_heap(pid);
         self.drain(show);
         self.read_where_wanted(show);
-        self.world.resume().map_err(Outcome::NoTarget)
+        self.world.resume().map_err(Outcome::NoTarget)?;
+        self.look_at_heap(pid);
+        Ok(())
     }
 }
 

@@ -113,7 +113,7 @@ impl<W: World> Session<'_, W> {
             &process,
             tracked,
             Ending::StillRunning,
-            verified,
+            (verified, None),
             (lost, pauses),
             outside,
         ))

@@ -9,6 +9,9 @@ use super::{
 };
 use crate::units::{Addr, Span};
 
+/// The name of the page that probed instructions run in.
+pub const PROBE_PAGE: &str = "[uprobes]";
+
 impl Space {
     /// The space of a child made by `fork` now: `MADV_DONTFORK` left out, `MADV_WIPEONFORK`
     /// emptied, locks dropped.
@@ -37,12 +40,20 @@ impl Space {
 
     /// `VM_DONTCOPY`: on request, and the page of uprobes (`xol_add_vma`).
     fn is_left_out(&self, piece: &Piece) -> bool {
-        piece.traits.dont_fork
-            || match piece.backing {
-                Backing::Special(file) => {
-                    self.names.file(file).name.as_deref() == Some("[uprobes]")
-                }
-                _ => false,
-            }
+        piece.traits.dont_fork || self.is_probe_page(piece)
+    }
+
+    /// Whether the kernel has mapped the page that probed instructions run in. It does so without
+    /// a call, when the first one is reached.
+    #[must_use]
+    pub fn has_probe_page(&self) -> bool {
+        self.pieces().any(|(_, piece)| self.is_probe_page(piece))
+    }
+
+    fn is_probe_page(&self, piece: &Piece) -> bool {
+        match piece.backing {
+            Backing::Special(file) => self.names.file(file).name.as_deref() == Some(PROBE_PAGE),
+            _ => false,
+        }
     }
 }

@@ -16,6 +16,7 @@ pub mod effect;
 pub mod flow;
 mod footprint;
 mod fork;
+pub use fork::PROBE_PAGE;
 mod heap;
 mod intervals;
 mod mark;
@@ -146,6 +147,12 @@ impl Space {
     #[must_use]
     pub fn names(&self) -> &Names {
         &self.names
+    }
+
+    /// The place in a file of an address, if it is code of one that is mapped.
+    #[must_use]
+    pub fn code_at(&self, addr: Addr) -> Option<sites::CodeAddress> {
+        self.code.find(addr)
     }
 
     /// Call sites.

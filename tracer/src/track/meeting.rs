@@ -2,7 +2,7 @@
 
 use super::{Accepted, PAUSE_PER_READING, Phase, Tracked};
 use crate::{
-    space::{effect::Difference, piece::Provenance, reading::Reading},
+    space::{PROBE_PAGE, effect::Difference, piece::Provenance, reading::Reading},
     units::{Bytes, Nanos},
 };
 
@@ -93,7 +93,14 @@ impl Tracked {
         // Which mappings grow by themselves is not in the kernel's map: where calls made such,
         // bytes that only the kernel has are their growth.
         let is_growth = |difference: &Difference| difference.model.is_none();
-        if may_be_stacks && !differences.is_empty() && differences.iter().all(is_growth) {
+        // Nor is there a call where the kernel maps the page that probes need.
+        let is_probes = |difference: &Difference| {
+            let kernel = difference.kernel.as_ref();
+            difference.model.is_none() && kernel.is_some_and(|vma| vma.name == PROBE_PAGE)
+        };
+        let expected = may_be_stacks && differences.iter().all(is_growth)
+            || self.probed && differences.iter().all(is_probes);
+        if !differences.is_empty() && expected {
             self.space
                 .adopt(&reading.vmas, Provenance::Found, reading.begun);
             self.reconciler.healed(&differences);

@@ -66,6 +66,10 @@ pub struct Tracked {
     rss: RssSeen,
     last_figures: Option<KernelFigures>,
     shared: bool,
+    /// Whether functions of the process are probed.
+    probed: bool,
+    /// The map is to be read for nothing but the page that probes need.
+    lacks_probe_page: bool,
     /// Figures of events up to here may be older than the reading that the model has.
     settled: Nanos,
     never_read: bool,
@@ -153,6 +157,8 @@ impl Tracked {
             rss: RssSeen::default(),
             last_figures: None,
             shared: false,
+            probed: false,
+            lacks_probe_page: false,
             settled: Nanos(0),
             never_read: false,
             dropped: 0,
@@ -225,10 +231,17 @@ impl Tracked {
         self.shared = shared;
     }
 
+    /// Functions of the process are probed: the kernel maps a page for that when the first one is
+    /// reached, without a call.
+    pub const fn set_probed(&mut self) {
+        self.probed = true;
+    }
+
     /// The process is gone before its map could be read: what its events tell is all.
     pub fn give_up_reading(&mut self) {
         if let Phase::Unread { pending, .. } = std::mem::replace(&mut self.phase, Phase::Live) {
-            self.never_read = true;
+            // Then all that the model does not have is that page.
+            self.never_read = !self.lacks_probe_page;
             for event in &pending {
                 self.apply(event);
                 self.note_size(event.exited);
@@ -350,6 +363,12 @@ impl Tracked {
             self.resync();
             return;
         }
+        let page = self.space.page().pages(1);
+        if self.probed && figures.vm_size == vm_size + page && !self.space.has_probe_page() {
+            self.resync();
+            self.lacks_probe_page = true;
+            return;
+        }
         match self.reconciler.judge(&figures, vm_size, event) {
             Judgement::Suspect => {}
             Judgement::Agrees => self.exact_from(event.exited),
@@ -371,6 +390,7 @@ impl Tracked {
     }
 
     fn resync(&mut self) {
+        self.lacks_probe_page = false;
         self.phase = Phase::Unread {
             how: Provenance::Found,
             pending: Vec::new(),

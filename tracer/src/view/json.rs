@@ -10,6 +10,10 @@ use paths::Path;
 
 use serde::Serialize;
 
+mod heap;
+
+use heap::Heap;
+
 use super::perms;
 use crate::{
     attribute::{
@@ -147,6 +151,8 @@ struct Process<'a> {
     own_cost: Option<OwnCost>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sampling: Option<Sampling>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heap: Option<Heap<'a>>,
     notes: Vec<&'a str>,
 }
 
@@ -240,6 +246,7 @@ impl<'a> Process<'a> {
             mappings: process.mappings.iter().map(Line::new).collect(),
             own_cost: None,
             sampling: None,
+            heap: process.heap.as_ref().map(Heap::new),
             notes: notes.map(String::as_str).collect(),
         }
     }

@@ -12,9 +12,10 @@ use crate::{
         },
     },
     event::Syscall,
+    heap::{Estimate, ProbedFile, Totals, Wish},
     report::{
-        CallCount, Ending, EventCounts, Mapping, ProcessReport, Reconciliation, Report, Target,
-        TimelinePoint,
+        CallCount, Ending, EventCounts, HeapPlace, HeapReport, Mapping, ProcessReport,
+        Reconciliation, Report, Target, TimelinePoint,
     },
     space::piece::{FileId, Prot},
     units::{Addr, Bytes, Nanos, Pid, Span},
@@ -83,6 +84,70 @@ pub fn two_processes() -> Report {
     }
 }
 
+/// What it asked of its allocator, sampled and late, so that everything is there.
+pub fn heap() -> HeapReport {
+    HeapReport {
+        wish: Wish {
+            min: Bytes(64),
+            sample: Some(Bytes(512 << 10)),
+            most: 1000,
+        },
+        totals: Totals {
+            allocated: 1234,
+            allocated_bytes: mib(1030),
+            freed: 8,
+            freed_bytes: mib(1024),
+            unmatched: 3,
+            untracked: 1200,
+            untracked_bytes: mib(2),
+            lost: 2,
+            lost_bytes: Bytes(8192),
+            reused: 1,
+            abandoned: 1,
+            unplaced: 0,
+            failed: 1,
+        },
+        outstanding: Estimate {
+            bytes: mib(4),
+            error: mib(1),
+        },
+        outstanding_blocks: 8,
+        late_ns: Some(1_500_000),
+        files: vec![ProbedFile {
+            path: "/usr/lib/libjemalloc.so.2".into(),
+            functions: 32,
+            late: true,
+            since: Nanos(1_500_000),
+        }],
+        places: vec![HeapPlace {
+            frames: vec![Frame {
+                file: FileId(0),
+                offset: 0x1139,
+                module: "/home/u/test_virt".into(),
+                function: Some("main".into()),
+                inlined: false,
+                line: None,
+                by: FoundBy::Scan,
+            }],
+            outstanding: Estimate {
+                bytes: mib(3),
+                error: mib(1),
+            },
+            blocks: 6,
+            allocated_bytes: mib(1027),
+            freed_bytes: mib(1024),
+            allocated: 14,
+            freed: 8,
+        }],
+        rest: Estimate {
+            bytes: mib(1),
+            error: Bytes(524_288),
+        },
+        left_out: 2,
+        trouble: vec!["/usr/lib/libstrange.so was replaced since it was mapped".into()],
+    }
+}
+
 pub fn process() -> ProcessReport {
     let counts = |calls, failed, bytes| CallCount {
         calls,
@@ -138,6 +203,7 @@ pub fn process() -> ProcessReport {
                 "",
             ),
         ],
+        heap: Some(heap()),
         explanation: explanation(),
         timeline: timeline(),
         notes: vec![],

@@ -16,11 +16,14 @@ use tokio::{
 use super::{
     Calls, CodeFile, CodeNews, ElfFacts, Limits, Losses, Memory, Outcome, Subject, Symbols, Turn,
     Unwound, World,
+    heap::{self, HeapView, Stands},
+    heap_cost,
 };
 use crate::{
     attribute::evidence::{HeapWalk, PageCensus, Resident, Settings},
     cost::OwnCost,
     event::{PidFd, StackSlice},
+    heap::{Look, Sums, Wish},
     host::{
         clock, elf, heap_walk, kernel, launch, maps, own, pages, privilege, process as host,
         settings, stacks::Stacks,
@@ -56,6 +59,8 @@ pub struct Wishes {
     pub files: elf::Limits,
     /// What observing may cost.
     pub limits: Limits,
+    /// What the heap view tracks, if it is wanted.
+    pub heap: Option<Wish>,
     /// Whether a file is to be put into the folder of another user at the end.
     pub elsewhere: bool,
 }
@@ -72,6 +77,9 @@ pub struct Live {
     ring: Ring,
     clockwork: Clockwork,
     rights: Rights,
+    heap: Option<HeapView>,
+    /// What the heap view costs the traced processes, in words.
+    cost: Option<String>,
     /// Whose map may not be read.
     refused: BTreeSet<Pid>,
     stacks: Stacks,
@@ -95,7 +103,7 @@ struct Clockwork {
 enum Command {
     None,
     Held(launch::Held),
-    Loaded(launch::Loaded),
+    Loaded(Pid, launch::Loaded),
     Running(Child),
 }
 
@@ -124,8 +132,16 @@ impl Live {
             follow: wishes.follow,
             capture: wishes.capture,
             stacks: wishes.stacks,
+            heap: wishes.heap,
         };
-        let (probes, ring) = Probes::load(options).map_err(Outcome::NoProbes)?;
+        let (mut probes, ring) = Probes::load(options).map_err(Outcome::NoProbes)?;
+        let mut heap = wishes.heap.map(|_| HeapView::default());
+        let cost = heap.as_mut().map(|heap| {
+            heap_cost::measure(heap, &mut probes).map_or_else(
+                |error| format!("what the heap view costs could not be measured: {error:#}"),
+                heap_cost::Cost::describe,
+            )
+        });
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -148,6 +164,8 @@ impl Live {
             rights: Rights::All {
                 elsewhere: wishes.elsewhere,
             },
+            heap,
+            cost,
             refused: BTreeSet::new(),
             stacks: Stacks::default(),
             runtime,
@@ -159,7 +177,11 @@ impl Live {
     /// on little is needed. This is the only thread: that of the command's start has ended.
     fn give_up_rights(&mut self) {
         if let Rights::All { elsewhere } = self.rights {
-            let given_up = privilege::confine(elsewhere, || self.probes.maps_work());
+            let kept = privilege::Kept {
+                folders: elsewhere,
+                attaching: self.heap.is_some(),
+            };
+            let given_up = privilege::confine(kept, || self.probes.maps_work());
             let failure = given_up.err().map(|error| {
                 format!("tracer kept rights that it did not need any more: {error:#}")
             });
@@ -229,7 +251,8 @@ impl World for Live {
     }
 
     fn notes(&self) -> Vec<String> {
-        self.probes.availability().notes.clone()
+        let notes = self.probes.availability().notes.iter();
+        notes.chain(&self.cost).cloned().collect()
     }
 
     fn details(&self) -> Vec<String> {
@@ -267,7 +290,11 @@ impl World for Live {
                 privilege::why_refused(&[privilege::SYS_PTRACE])
             )
         });
-        failure.into_iter().chain(refused).collect()
+        let left_out = self.heap.as_ref().filter(|heap| heap.was_full()).map(|_| {
+            "there were more processes than the heap view has room for: some are reported without"
+                .to_owned()
+        });
+        failure.into_iter().chain(refused).chain(left_out).collect()
     }
 
     fn now(&mut self) -> Nanos {
@@ -317,7 +344,15 @@ impl World for Live {
 
     fn load(&mut self) -> Result<()> {
         if let Command::Held(held) = std::mem::replace(&mut self.command, Command::None) {
-            self.command = Command::Loaded(held.load()?);
+            let pid = held.pid;
+            if let Some(heap) = &mut self.heap {
+                heap.probe_ahead(&mut self.probes, pid);
+            }
+            self.command = Command::Loaded(pid, held.load()?);
+            if let Some(heap) = &mut self.heap {
+                heap.executed(pid);
+                heap.probe(&mut self.probes, pid, Stands::Still);
+            }
         }
         Ok(())
     }
@@ -325,7 +360,13 @@ impl World for Live {
     fn resume(&mut self) -> Result<()> {
         // While it is held: what it executes is there.
         self.stacks.catch_up();
-        if let Command::Loaded(loaded) = std::mem::replace(&mut self.command, Command::None) {
+        if let Command::Loaded(pid, loaded) = std::mem::replace(&mut self.command, Command::None) {
+            if let Some(heap) = &mut self.heap {
+                let loader = heap::loader(pid);
+                while loaded.next_code(&loader) {
+                    heap.probe(&mut self.probes, pid, Stands::Still);
+                }
+            }
             self.command = Command::Running(loaded.resume()?);
         }
         Ok(())
@@ -408,5 +449,25 @@ impl World for Live {
     ) -> Result<ElfFacts, String> {
         let file = elf::open(pid, path, inode)?;
         elf::inspect(file, offsets, self.files).map_err(|error| format!("{error:#}"))
+    }
+
+    fn heap_look(&mut self, pid: Pid) -> Option<Look> {
+        let stands = match self.command {
+            Command::Held(_) | Command::Loaded(..) => Stands::Still,
+            Command::None | Command::Running(_) => Stands::Not,
+        };
+        Some(self.heap.as_mut()?.look(&mut self.probes, pid, stands))
+    }
+
+    fn heap_executed(&mut self, pid: Pid) {
+        if let Some(heap) = &mut self.heap {
+            heap.executed(pid);
+            self.probes.forget_heap(None);
+        }
+    }
+
+    fn heap_sums(&mut self, pid: Pid, spans: &[Span]) -> Option<Sums> {
+        self.heap.as_ref()?;
+        self.probes.conclude_heap(pid, spans).ok()
     }
 }

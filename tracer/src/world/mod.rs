@@ -5,6 +5,8 @@
 //! answer and one that reads answers written down before. A session that gets the same answers
 //! comes to the same report. Nothing here decides anything.
 
+mod heap;
+mod heap_cost;
 pub mod live;
 
 use std::{collections::BTreeSet, ffi::OsString};
@@ -15,6 +17,7 @@ use crate::{
     attribute::evidence::{HeapWalk, PageCensus, Resident, Settings},
     cost::OwnCost,
     event::{PidFd, StackSlice},
+    heap::{Look, Sums},
     report::Target,
     space::{reading::Reading, vma::Vma},
     units::{Addr, Nanos, PageSize, Pid, Span},
@@ -203,4 +206,12 @@ pub trait World {
         inode: u64,
         offsets: &BTreeSet<u64>,
     ) -> Result<ElfFacts, String>;
+    /// Has the allocators that a process has mapped probed, and tells which were found since the
+    /// last time; `None` if the heap view is not wanted.
+    fn heap_look(&mut self, pid: Pid) -> Option<Look>;
+    /// A process has executed another program, with other files. Nothing is answered.
+    fn heap_executed(&mut self, pid: Pid);
+    /// Ends the heap view of a process: its sums, and what is handed out in each of `spans` (in
+    /// order of address, apart); `None` if there are none.
+    fn heap_sums(&mut self, pid: Pid, spans: &[Span]) -> Option<Sums>;
 }

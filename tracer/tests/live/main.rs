@@ -17,6 +17,7 @@ mod doctor;
 mod ending;
 mod errors;
 mod fuzz;
+mod heap;
 mod loss;
 mod namespaces;
 mod privilege;

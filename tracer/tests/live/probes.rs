@@ -71,6 +71,8 @@ fn calls_arrive_and_the_model_keeps_to_the_kernel() {
     assert!(checks > 0, "{account}");
     fact("events", account.number("/events/received"));
     fact("checks", checks);
+    let [unwound, calls] = ["unwound", "calls"].map(|of| account.number(&format!("/stacks/{of}")));
+    fact("stacks", format!("{unwound} of {calls}"));
     let rows = account.list("/growth").iter();
     let mut rows = rows.filter(|row| row["owner"] == "glibc");
     let has_sites = rows.any(|row| row["mapped"].as_u64() >= Some(1 << 30));

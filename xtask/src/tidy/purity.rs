@@ -9,6 +9,7 @@ use super::tokens::tokens;
 pub const PURE: &[&str] = &[
     "units",
     "event",
+    "heap",
     "space",
     "attribute",
     "audit",

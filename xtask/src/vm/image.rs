@@ -23,6 +23,7 @@ const LINKS: [(&str, &str); 4] = [
 const ENVIRONMENT: &str = "TRACER_BIN=/usr/bin/tracer\n\
     WORKLOAD_BIN=/usr/bin/workload\n\
     SEED_BIN=/usr/bin/seed\n\
+    HEAP_BIN=/usr/bin/heap\n\
     VERIFIER_LIB=/usr/bin/verifier.so\n\
     LIVE_PATIENCE=600\n\
     FUZZ_CALLS=35000\n";
@@ -38,18 +39,21 @@ pub struct Programs {
     pub live: PathBuf,
     /// The experiment in C.
     pub seed: PathBuf,
+    /// The program in C that keeps books of what it holds.
+    pub heap: PathBuf,
     /// What makes the verifier tell how much work it had.
     pub verifier: PathBuf,
 }
 
 impl Programs {
     /// Each with its name in the guest.
-    pub fn named(&self) -> [(&'static str, &Path); 5] {
+    pub fn named(&self) -> [(&'static str, &Path); 6] {
         [
             ("tracer", &self.tracer),
             ("workload", &self.workload),
             ("live", &self.live),
             ("seed", &self.seed),
+            ("heap", &self.heap),
             ("verifier.so", &self.verifier),
         ]
     }

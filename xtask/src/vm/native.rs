@@ -85,6 +85,7 @@ pub fn compile(
         exec::stream(command.arg(workspace.root.join(source)), compiler)
     };
     compile("workload/c/seed.c", "seed", &[])?;
+    compile("workload/c/heap.c", "heap", &["-pthread"])?;
     compile(
         "tracer/tests/live/verifier.c",
         "verifier.so",
@@ -95,6 +96,7 @@ pub fn compile(
         workload: folder.join("workload"),
         live: folder.join("live"),
         seed: folder.join("seed"),
+        heap: folder.join("heap"),
         verifier: folder.join("verifier.so"),
     })
 }

@@ -50,6 +50,11 @@ impl Roster {
         self.get(allocator).is_some()
     }
 
+    /// Whether one of these modules tells of this allocator.
+    pub fn contains_in(modules: &[Module], allocator: &'static Allocator) -> bool {
+        entry(allocator, modules).is_some()
+    }
+
     /// What is known of this one.
     pub fn get(&self, allocator: &Allocator) -> Option<&Entry> {
         let mut entries = self.entries.iter();

@@ -22,6 +22,7 @@ fn names_are_unique_and_texts_complete() {
         residency: None,
         pages: None,
         heap: None,
+        held: None,
         vm_size: Default::default(),
         rss: Default::default(),
         rss_anon_at_end: None,

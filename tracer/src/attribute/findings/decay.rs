@@ -110,7 +110,7 @@ fn by_rule<'c>(
     let owning = case.owning_allocators().into_iter();
     owning.filter_map(move |(allocator, owner)| {
         let rule = wanted((allocator.decay)(case.evidence)?)?;
-        let live = case.tally.bytes(&owner, Kind::Live);
+        let live = case.tally.bytes(&owner, Kind::Live) + case.tally.bytes(&owner, Kind::Cached);
         let there = case.at_most_resident(|part| part.owner == owner && part.kind == Kind::Live)?;
         Some((allocator, owner, rule, there.min(live)))
     })

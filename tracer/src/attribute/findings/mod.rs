@@ -5,12 +5,14 @@
 
 mod application_mmap;
 mod arena_reserve;
+mod cached;
 mod churn;
 mod decay;
 mod draft;
 pub mod heap_pinned;
 mod heap_top;
 pub mod heap_trimmed;
+mod held;
 mod huge_pages;
 pub mod large_chunks;
 mod lazily_freed;
@@ -47,6 +49,8 @@ type Detector = fn(&Case<'_>) -> Vec<Finding>;
 
 /// Every detector, with the reason it finds.
 pub(super) const DETECTORS: &[(&str, Detector)] = &[
+    (held::REASON, held::find),
+    (cached::REASON, cached::find),
     (retained::REASON, retained::find),
     (over_mapped::REASON, over_mapped::find),
     (overlay::REASON, overlay::find),

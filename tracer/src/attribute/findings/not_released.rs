@@ -39,7 +39,10 @@ fn undecided(case: &Case<'_>, owner: &Owner) -> Bytes {
         .map(|part| part.span.len())
         .sum();
     let mut free = Bytes(0);
+    let mut heap = case.parts_of(owner);
+    let is_open = heap.any(|part| part.piece.backing == Backing::Heap && !part.is_settled());
     if owner.0 == GLIBC.name
+        && is_open
         && let Some(walk) = heap_pinned::walk(case)
     {
         // What was given back of the heap is free too, and is not among the live bytes.
@@ -99,5 +102,5 @@ fn finding(case: &Case<'_>, owner: &Owner, bytes: Bytes) -> Finding {
 }
 
 fn is_told(part: &Part) -> bool {
-    part.kind_now() == Kind::Live && !reserved::is_huge(part)
+    part.kind_now() == Kind::Live && !part.is_settled() && !reserved::is_huge(part)
 }

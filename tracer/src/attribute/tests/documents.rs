@@ -28,6 +28,8 @@ fn every_verdict_is_documented() {
         Code::HeapTopPinned,
         Code::ArenaReserve,
         Code::NotReleased,
+        Code::HeldByProgram,
+        Code::CachedByAllocator,
         Code::NoGrowth,
         Code::Mixed,
         Code::Inconclusive,

@@ -91,6 +91,8 @@ fn why(case: &Case<'_>, figures: &Figures) -> Verdict {
             Cause::Purged => VerdictCode::PurgedNotUnmapped,
             Cause::Pinned => VerdictCode::HeapTopPinned,
             Cause::Arenas => VerdictCode::ArenaReserve,
+            Cause::Held => VerdictCode::HeldByProgram,
+            Cause::Cached => VerdictCode::CachedByAllocator,
             Cause::NotReleased => VerdictCode::NotReleased,
         },
         summary: sentence::stayed(case, figures, &split, cause),

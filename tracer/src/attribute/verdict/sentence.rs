@@ -188,6 +188,18 @@ fn clause(case: &Case<'_>, split: &Split, cause: Cause) -> String {
                 text::count(heaps, "heap")
             )]
         }
+        Cause::Held => vec![held(case, split.of_cause(cause))],
+        Cause::Cached => owners
+            .iter()
+            .take(NAMED)
+            .map(|(owner, bytes)| {
+                format!(
+                    "{} keeps {bytes} that the program does not hold: freed and cached, or not \
+                     handed out",
+                    title(owner)
+                )
+            })
+            .collect(),
         Cause::NotReleased => not_released(case, split),
     };
     text::join(&clauses)
@@ -232,6 +244,15 @@ fn retained(split: &Split, owner: &Owner) -> String {
             )
         }
     }
+}
+
+/// What the program holds, and who asked for the most of it.
+fn held(case: &Case<'_>, bytes: Bytes) -> String {
+    let place = case.evidence.held.and_then(|held| held.places.first());
+    let place = place.map_or_else(String::new, |(place, most)| {
+        format!(" (most of it, {most}, was asked for by {place})")
+    });
+    format!("the program holds {bytes}{place}")
 }
 
 fn pinned(case: &Case<'_>, bytes: Bytes) -> String {

@@ -26,6 +26,10 @@ pub enum Cause {
     Pinned,
     /// Reserved for arenas of glibc.
     Arenas,
+    /// The program holds it.
+    Held,
+    /// The allocator keeps it, and the program does not hold it.
+    Cached,
     /// No call gave it back.
     NotReleased,
 }
@@ -57,13 +61,13 @@ impl Split {
     /// Charges what the heap walk proved free to the pin, whatever else it looked like.
     fn take_pinned(&mut self, case: &Case<'_>) {
         let mut left = heap_pinned::proven_free(case);
-        for kind in [Kind::Discarded, Kind::Live] {
+        for kind in [Kind::Discarded, Kind::Cached, Kind::Live] {
             for owner in [Owner::named(GLIBC.name), Owner::UNKNOWN] {
                 let in_heap: Bytes = case
                     .parts_of(&owner)
-                    .filter(|part| part.fresh && part.kind == kind)
-                    .filter(|part| part.piece.backing == Backing::Heap)
-                    .map(|part| part.span.len())
+                    .filter(|part| part.fresh && part.piece.backing == Backing::Heap)
+                    .filter(|part| unheld_kind(part) == kind)
+                    .map(Part::unheld)
                     .sum();
                 let from = (cause(&owner, kind), owner, kind);
                 let Some(source) = self.by_cause.get_mut(&from) else {
@@ -138,9 +142,20 @@ impl Split {
             part.fresh && (same || of == Cause::Retained && part.ahead)
         };
         match of {
+            // Counted, whatever is known of the mapping.
+            Cause::Held => Confidence::High,
+            Cause::Cached => case.confidence(&owner, |part| part.fresh && part.is_settled()),
             Cause::Retained | Cause::Purged => case.confidence_of_release(&owner, sort),
             _ => case.confidence(&owner, sort),
         }
+    }
+}
+
+/// Of what kind that of a part is which nobody is known to hold.
+fn unheld_kind(part: &Part) -> Kind {
+    match part.kind {
+        Kind::Live if part.is_settled() => Kind::Cached,
+        kind => kind,
     }
 }
 
@@ -152,6 +167,8 @@ fn cause(owner: &Owner, kind: Kind) -> Cause {
             None => Cause::Purged,
         },
         Kind::OverMapped => Cause::Retained,
+        Kind::Held => Cause::Held,
+        Kind::Cached => Cause::Cached,
         Kind::Reserved if owner.0 == GLIBC.name => Cause::Arenas,
         Kind::Live | Kind::Reserved | Kind::File | Kind::Stack | Kind::Other => Cause::NotReleased,
     }

@@ -106,6 +106,18 @@ fn no_process_is_a_document_too() {
 }
 
 #[test]
+fn what_was_not_asked_for_is_no_field() {
+    let mut report = sample::report();
+    let process = &mut report.processes[0];
+    (process.heap, report.own_cost, report.sampling) = (None, None, None);
+    let document = document(&report);
+    check(&document, "#/$defs/single");
+    for absent in ["heap", "own_cost", "sampling"] {
+        assert_eq!(document.get(absent), None);
+    }
+}
+
+#[test]
 fn extremes_and_hostile_names_survive() {
     let mut report = sample::report();
     let process = &mut report.processes[0];

@@ -5,6 +5,7 @@
 
 mod detail;
 mod findings;
+mod heap;
 mod ledger;
 mod process;
 mod residency;

@@ -9,7 +9,7 @@ use super::{
         table::Table,
         timeline,
     },
-    Detail, detail, findings, ledger, residency, stacks, trust,
+    Detail, detail, findings, heap, ledger, residency, stacks, trust,
 };
 use crate::{
     attribute::{
@@ -33,6 +33,9 @@ pub fn show(page: &mut Page, process: &ProcessReport, detail: Detail, with_stack
     ledger::ledger(page, process);
     residency::show(page, &process.explanation.residency, detail);
     ledger::growth(page, &process.explanation.growth);
+    if let Some(heap) = &process.heap {
+        heap::heap(page, heap);
+    }
     findings::findings(page, &process.explanation);
     if with_stacks {
         stacks::paths(page, &process.explanation);

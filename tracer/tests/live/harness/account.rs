@@ -60,6 +60,10 @@ impl Account {
         text(self.at(pointer))
     }
 
+    pub fn flag(&self, pointer: &str) -> bool {
+        self.at(pointer).as_bool().expect("a flag")
+    }
+
     pub fn list(&self, pointer: &str) -> &[Value] {
         self.at(pointer).as_array().expect("a list")
     }
@@ -222,7 +226,10 @@ impl fmt::Display for Account {
                 write!(f, "\n{field}: {item}")?;
             }
         }
-        Ok(())
+        match self.0.get("heap") {
+            Some(heap) => write!(f, "\nheap: {heap}"),
+            None => Ok(()),
+        }
     }
 }
 
