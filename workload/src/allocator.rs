@@ -13,6 +13,10 @@ pub enum Allocator {
     Jemalloc,
     /// mimalloc 3, linked in; options in MIMALLOC_... variables
     Mimalloc,
+    /// snmalloc 0.7, linked in; maps 256 GiB to keep its records in
+    Snmalloc,
+    /// rpmalloc 1.4, linked in
+    Rpmalloc,
 }
 
 impl fmt::Display for Allocator {
@@ -21,6 +25,8 @@ impl fmt::Display for Allocator {
             Self::System => "system",
             Self::Jemalloc => "jemalloc",
             Self::Mimalloc => "mimalloc",
+            Self::Snmalloc => "snmalloc",
+            Self::Rpmalloc => "rpmalloc",
         })
     }
 }

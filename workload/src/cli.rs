@@ -144,6 +144,7 @@ impl ScenarioArgs {
             allocator: self.allocator,
         };
         let input = Input::open()?;
+        self.allocator.prepare()?;
         let mut stage = Stage {
             allocator: self.allocator,
             size: size.unwrap_or_else(|| self.scenario.default_size()),

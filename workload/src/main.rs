@@ -12,13 +12,16 @@
 //! * Everything else that allocates (arguments, files, Rust's own start-up)
 //!   uses the C library and is done before the first line.
 //!
-//! All three allocators are linked in. jemalloc and mimalloc initialise
-//! themselves before `main` whichever one is chosen, so every run starts with
-//! their first mappings (8 MiB and 2.25 MiB). `c/seed.c` has none of this.
+//! All allocators are linked in. jemalloc and mimalloc initialise themselves
+//! before `main` whichever one is chosen, so every run starts with their first
+//! mappings (8 MiB and 2.25 MiB); snmalloc and rpmalloc do so when they are
+//! called, which is before the first line if they are chosen. `c/seed.c` has
+//! none of this.
 
 mod allocator;
 mod bulk;
 mod cli;
+mod cxx;
 mod error;
 mod floor;
 mod fuzz;
@@ -27,6 +30,7 @@ mod memory;
 mod pace;
 mod random;
 mod report;
+mod rpmalloc;
 mod scenario;
 mod sizes;
 mod stage;

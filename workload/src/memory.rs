@@ -4,7 +4,7 @@
 //! allocated until the process ends, as in a C program.
 #![expect(
     unsafe_code,
-    reason = "calls the C interface of three allocators and writes to what they return"
+    reason = "calls the C interface of each allocator and writes to what they return"
 )]
 
 use std::ffi::c_void;
@@ -14,6 +14,7 @@ use std::slice;
 
 use crate::allocator::Allocator;
 use crate::error::Error;
+use crate::rpmalloc;
 use crate::sizes::Sizes;
 use crate::units::{Address, Bytes};
 
@@ -31,6 +32,8 @@ impl Allocator {
                 Self::System => libc::malloc(n),
                 Self::Jemalloc => tikv_jemalloc_sys::malloc(n),
                 Self::Mimalloc => libmimalloc_sys::mi_malloc(n),
+                Self::Snmalloc => snmalloc_sys::sn_malloc(n),
+                Self::Rpmalloc => rpmalloc::malloc(n),
             }
         };
         self.checked(start, bytes)
@@ -49,6 +52,8 @@ impl Allocator {
                 Self::System => libc::realloc(start, bytes.0),
                 Self::Jemalloc => tikv_jemalloc_sys::realloc(start, bytes.0),
                 Self::Mimalloc => libmimalloc_sys::mi_realloc(start, bytes.0),
+                Self::Snmalloc => snmalloc_sys::sn_realloc(start, bytes.0),
+                Self::Rpmalloc => rpmalloc::realloc(start, bytes.0),
             }
         };
         self.checked(start, bytes)
@@ -66,7 +71,24 @@ impl Allocator {
                 Self::System => libc::free(start),
                 Self::Jemalloc => tikv_jemalloc_sys::free(start),
                 Self::Mimalloc => libmimalloc_sys::mi_free(start),
+                Self::Snmalloc => snmalloc_sys::sn_free(start),
+                Self::Rpmalloc => rpmalloc_sys::rpfree(start),
             }
+        }
+    }
+
+    /// Has one set itself up that does so only when it is called.
+    pub fn prepare(self) -> Result<(), Error> {
+        if matches!(self, Self::Snmalloc | Self::Rpmalloc) {
+            Block::new(self, Bytes(1))?.free();
+        }
+        Ok(())
+    }
+
+    /// Says that the calling thread ends. Most find out by themselves.
+    pub fn leave_thread(self) {
+        if self == Self::Rpmalloc {
+            rpmalloc::leave();
         }
     }
 

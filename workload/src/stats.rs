@@ -47,6 +47,8 @@ impl Stats {
         match allocator {
             Allocator::Jemalloc => jemalloc(tikv_jemalloc_sys::mallctl),
             Allocator::Mimalloc => mimalloc(),
+            Allocator::Snmalloc => snmalloc(),
+            Allocator::Rpmalloc => rpmalloc(),
             Allocator::System => preloaded().unwrap_or_else(glibc),
         }
     }
@@ -89,6 +91,9 @@ fn preloaded() -> Option<Stats> {
         return Some(tcmalloc(unsafe {
             transmute::<*mut c_void, GetProperty>(found)
         }));
+    }
+    if symbol(c"__scudo_print_stats").is_some() {
+        return Some(scudo());
     }
     let found = symbol(c"mi_process_info").filter(|found| *found != own_process_info())?;
     // SAFETY: only mimalloc has a function of this name, and this is its type.
@@ -210,25 +215,76 @@ fn process_info(source: &'static str, ask: ProcessInfo) -> Stats {
     stats
 }
 
+fn snmalloc() -> Stats {
+    let mut stats = Stats::of("snmalloc");
+    let (mut current, mut peak) = (0_usize, 0_usize);
+    // SAFETY: there is room for both.
+    unsafe { snmalloc_sys::sn_rust_statistics(&raw mut current, &raw mut peak) };
+    stats.add("committed", current as u64);
+    stats.add("committed_peak", peak as u64);
+    stats
+}
+
+fn rpmalloc() -> Stats {
+    let mut stats = Stats::of("rpmalloc");
+    let mut told = rpmalloc_sys::rpmalloc_global_statistics_t::default();
+    // SAFETY: there is room for it, of the layout that the library has it in.
+    unsafe { rpmalloc_sys::rpmalloc_global_statistics(&raw mut told) };
+    stats.add("mapped", told.mapped as u64);
+    stats.add("huge", told.huge_alloc as u64);
+    stats.add("cached", told.cached as u64);
+    stats
+}
+
+/// A name of one's own and the figure, of those that the C library has for malloc.
 #[cfg(target_env = "gnu")]
-fn glibc() -> Stats {
-    let mut stats = Stats::of("glibc");
+type Figure = (&'static str, fn(&libc::mallinfo2) -> usize);
+
+#[cfg(target_env = "gnu")]
+fn mallinfo<const N: usize>(source: &'static str, figures: [Figure; N]) -> Stats {
+    let mut stats = Stats::of(source);
     // SAFETY: may be called at any time.
     let info = unsafe { libc::mallinfo2() };
-    for (name, figure) in [
-        ("arena", info.arena),
-        ("hblkhd", info.hblkhd),
-        ("uordblks", info.uordblks),
-        ("fordblks", info.fordblks),
-        ("keepcost", info.keepcost),
-    ] {
-        stats.add(name, figure as u64);
+    for (name, figure) in figures {
+        stats.add(name, figure(&info) as u64);
     }
     stats
 }
 
+#[cfg(target_env = "gnu")]
+fn glibc() -> Stats {
+    mallinfo(
+        "glibc",
+        [
+            ("arena", |info| info.arena),
+            ("hblkhd", |info| info.hblkhd),
+            ("uordblks", |info| info.uordblks),
+            ("fordblks", |info| info.fordblks),
+            ("keepcost", |info| info.keepcost),
+        ],
+    )
+}
+
+/// It takes the place of the C library's function too.
+#[cfg(target_env = "gnu")]
+fn scudo() -> Stats {
+    mallinfo(
+        "scudo",
+        [
+            ("mapped", |info| info.hblkhd),
+            ("allocated", |info| info.uordblks),
+            ("free", |info| info.fordblks),
+        ],
+    )
+}
+
 #[cfg(not(target_env = "gnu"))]
 fn glibc() -> Stats {
+    Stats::of("none")
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn scudo() -> Stats {
     Stats::of("none")
 }
 

@@ -81,5 +81,6 @@ impl Body for Worker {
         }
         MEETING.wait();
         MEETING.wait();
+        allocator.leave_thread();
     }
 }

@@ -19,7 +19,7 @@ const SCENARIOS: [(&str, &[&str]); 9] = [
     ("decay", &["alloc", "free", "idle", "tick"]),
 ];
 
-const ALLOCATORS: [&str; 3] = ["system", "jemalloc", "mimalloc"];
+const ALLOCATORS: [&str; 5] = ["system", "jemalloc", "mimalloc", "snmalloc", "rpmalloc"];
 
 fn run(scenario: &str, allocator: &str) -> Vec<Value> {
     steps(&format!(

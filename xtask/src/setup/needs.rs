@@ -1,6 +1,7 @@
 //! What must be on the system: a scope and a plan in, what is missing and why out.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::Scope;
 use super::compiler::SYSTEM_SYSROOT;
@@ -57,10 +58,18 @@ const CLIPPY: Need = Need {
 };
 
 /// Things found by their program.
-const BUILD_PROGRAMS: [(&str, Need); 2] = [
+const BUILD_PROGRAMS: [(&str, Need); 3] = [
     (
         "cc",
-        need("cc", &["gcc"], "compiles the jemalloc inside the workload"),
+        need(
+            "cc",
+            &["gcc"],
+            "compiles the allocators inside the workload",
+        ),
+    ),
+    (
+        "c++",
+        need("c++", &["g++"], "compiles the snmalloc inside the workload"),
     ),
     (
         "make",
@@ -171,14 +180,24 @@ const VM_PROGRAMS: [(&str, Need); 2] = [
         need("strip", &["binutils"], "makes programs for machines small"),
     ),
 ];
-const ARM64_PROGRAMS: [(&str, Need); 1] = [(
-    "aarch64-linux-gnu-gcc",
-    need(
-        "aarch64-linux-gnu-gcc and its C library",
-        &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
-        "builds the programs that run there",
+const ARM64_PROGRAMS: [(&str, Need); 2] = [
+    (
+        "aarch64-linux-gnu-gcc",
+        need(
+            "aarch64-linux-gnu-gcc and its C library",
+            &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+            "builds the programs that run there",
+        ),
     ),
-)];
+    (
+        "aarch64-linux-gnu-g++",
+        need(
+            "aarch64-linux-gnu-g++",
+            &["g++-aarch64-linux-gnu"],
+            "compiles the snmalloc inside the workload that runs there",
+        ),
+    ),
+];
 const UNPACKER: (&str, Need) = (
     "dpkg-deb",
     need(
@@ -242,6 +261,20 @@ const TEST_LIBRARIES: [(&str, Need); 4] = [
     ),
 ];
 
+/// Things found by their library among those that come with clang, of whatever version.
+const CLANG_LIBRARIES: [(&str, Need); 1] = [(
+    "scudo_standalone",
+    Need {
+        optional: true,
+        other_names: &["libclang-rt-19-dev", "libclang-rt-18-dev"],
+        ..need(
+            "LLVM's scudo_standalone",
+            &["libclang-rt-14-dev"],
+            "an allocator that tests preload",
+        )
+    },
+)];
+
 /// What `scope` needs and this system has not.
 pub fn missing(scope: Scope, plan: &Plan) -> Vec<Need> {
     let mut all = Vec::new();
@@ -259,6 +292,7 @@ pub fn missing(scope: Scope, plan: &Plan) -> Vec<Need> {
     if scope == Scope::Tests {
         all.extend(absent(&TEST_PROGRAMS, has_program));
         all.extend(absent(&TEST_LIBRARIES, has_library));
+        all.extend(absent(&CLANG_LIBRARIES, has_clang_library));
         let system = |sysroot: &Path| sysroot == Path::new(SYSTEM_SYSROOT);
         let debian = plan
             .compiler
@@ -344,6 +378,15 @@ fn has_program(name: &str) -> bool {
 
 fn has_keyring(name: &str) -> bool {
     Path::new("/usr/share/keyrings").join(name).exists()
+}
+
+fn has_clang_library(name: &str) -> bool {
+    let file = format!("libclang_rt.{name}-{}.so", std::env::consts::ARCH);
+    let inside = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
+    inside("/usr/lib".into())
+        .filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"llvm-"))
+        .flat_map(|entry| inside(entry.path().join("lib/clang")))
+        .any(|version| version.path().join("lib/linux").join(&file).exists())
 }
 
 fn has_library(name: &str) -> bool {

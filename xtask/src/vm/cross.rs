@@ -18,6 +18,7 @@ use crate::workspace::Workspace;
 
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 const COMPILER: &str = "aarch64-linux-gnu-gcc";
+const CXX_COMPILER: &str = "aarch64-linux-gnu-g++";
 const STRIP: &str = "aarch64-linux-gnu-strip";
 /// Where the cross compiler's libraries are.
 const LIBRARIES: &str = "/usr/aarch64-linux-gnu/lib";
@@ -70,7 +71,8 @@ fn cargo(workspace: &Workspace, tools: &EbpfTools, target: &Path, task: &str) ->
         .env("RUSTC_BOOTSTRAP", "1")
         .env_remove("RUSTC")
         .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", COMPILER)
-        .env("CC_aarch64_unknown_linux_gnu", COMPILER);
+        .env("CC_aarch64_unknown_linux_gnu", COMPILER)
+        .env("CXX_aarch64_unknown_linux_gnu", CXX_COMPILER);
     tools.apply(&mut command)?;
     Ok(command)
 }
