@@ -56,6 +56,8 @@ pub struct Part {
     pub pages: Option<PageSum>,
     /// Given back or offered, and for the most part in memory again.
     pub again: bool,
+    /// Unreserved, by the call that mapped it or by `/proc/<pid>/smaps`.
+    pub unreserved: bool,
 }
 
 impl Part {
@@ -263,6 +265,7 @@ fn part(registry: &Registry<'_>, span: Span, piece: &Piece) -> Part {
         holding: None,
         pages: None,
         again: false,
+        unreserved: piece.traits.no_reserve || registry.landmarks.is_unreserved(span),
     }
 }
 

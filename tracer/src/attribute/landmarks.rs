@@ -52,7 +52,7 @@ impl Landmarks {
             bss: bss(evidence, &pieces),
             stacks: stacks(evidence, &pieces),
             arenas: arenas(&pieces),
-            unreserved,
+            unreserved: joined(unreserved),
             heap_callers: heap_callers(&pieces, callers),
         }
     }
@@ -76,6 +76,18 @@ impl Landmarks {
     pub fn is_unreserved(&self, span: Span) -> bool {
         covers(&self.unreserved, span)
     }
+}
+
+/// Sorted spans, those that touch made one: the kernel keeps apart what differs in other ways too.
+fn joined(spans: Vec<Span>) -> Vec<Span> {
+    let mut joined: Vec<Span> = Vec::new();
+    for span in spans {
+        match joined.last_mut() {
+            Some(last) if last.end >= span.start => last.end = last.end.max(span.end),
+            _ => joined.push(span),
+        }
+    }
+    joined
 }
 
 /// Whether one of these sorted, disjoint spans holds all of `span`.

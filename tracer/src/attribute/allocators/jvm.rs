@@ -3,11 +3,15 @@
 use super::{Allocator, PLAIN, Topic};
 use crate::attribute::evidence::Evidence;
 
+/// What it reserves for its heap and for classes is seldom smaller, if it is not yet in use.
+const RESERVE: u64 = 512 << 20;
+
 pub(super) static JVM: Allocator = Allocator {
     name: "jvm",
     title: "the Java virtual machine",
     libraries: &["libjvm.so*"],
     symbols: &["JNI_CreateJavaVM"],
+    fits: |shape| !shape.writable && !shape.heap && shape.is_reservation_of(RESERVE),
     grows: "it reserves its heap up to -Xmx and a class space of 1 GiB, and makes them accessible \
             as they are used",
     keeps: "it keeps the reservation of its heap",

@@ -39,7 +39,7 @@ pub fn find(case: &Case<'_>) -> Vec<Finding> {
 
 /// Writable, but unreserved and larger than a program can mean to use.
 pub fn is_huge(part: &Part) -> bool {
-    part.kind == Kind::Live && part.piece.traits.no_reserve && part.span.len() >= HUGE
+    part.kind == Kind::Live && part.unreserved && part.span.len() >= HUGE
 }
 
 fn finding(case: &Case<'_>, owner: &Owner, never: Bytes, huge: Bytes) -> Finding {

@@ -281,3 +281,35 @@ fn what_a_child_inherits_is_no_growth_of_its_own() {
     let retained = finding(&explanation, "retained-after-purge").expect("it is there");
     assert_eq!(retained.owner.0, "jemalloc");
 }
+
+#[test]
+fn a_table_that_is_older_is_snmalloc_s_and_a_reservation() {
+    let table = vma(Span::new(Addr(0x7000_0000_0000), 256 * GIB), "rw-p", "");
+    let mut world = World::with(&[PROGRAM, LIBC, LOADER], &[table]);
+    world.tells(PROGRAM, &["sn_malloc"], &[]);
+    world.smaps(&[]);
+    for vma in world.residency() {
+        vma.no_reserve = true;
+    }
+    let explanation = world.explain();
+    assert_eq!(owned(&explanation, "snmalloc"), Bytes(256 * GIB));
+    let reserved = finding(&explanation, "reserved-address-space").expect("it is");
+    assert_eq!(reserved.owner.0, "snmalloc");
+    assert_eq!(reserved.confidence, Confidence::Medium);
+}
+
+#[test]
+fn an_older_reservation_is_nobody_s_where_two_make_such() {
+    const SCUDO: &str = "/usr/lib/libscudo.so";
+    const JVM: &str = "/usr/lib/jvm/lib/server/libjvm.so";
+    let reservation = || vma(Span::new(Addr(0x7000_0000_0000), 8 * GIB), "---p", "");
+    for (modules, owner) in [
+        (&[PROGRAM, LIBC, SCUDO][..], "scudo"),
+        (&[PROGRAM, LIBC, JVM], "jvm"),
+        (&[PROGRAM, LIBC, SCUDO, JVM], "unknown"),
+        (&[PROGRAM, LIBC, LIBJEMALLOC], "unknown"),
+    ] {
+        let explanation = World::with(modules, &[reservation()]).explain();
+        assert_eq!(owned(&explanation, owner), Bytes(8 * GIB), "{modules:?}");
+    }
+}

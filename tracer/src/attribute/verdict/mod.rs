@@ -18,6 +18,8 @@ use split::{Cause, Split};
 const NOISE: Bytes = Bytes(1 << 20);
 /// Growth below this share of VmSize at the attach is noise, percent.
 const NOISE_PERCENT: u64 = 1;
+/// But never more than this: what reserves hundreds of gigabytes up front grows by less.
+const NOISE_MOST: Bytes = Bytes(16 << 20);
 /// VmSize has shrunk if it fell and no more than this share of its growth is left, percent.
 const REMAINDER_PERCENT: u64 = 10;
 /// The share of what stayed that one cause must explain, percent.
@@ -40,7 +42,8 @@ pub fn decide(case: &Case<'_>, findings: &[Finding]) -> Verdict {
     if doubt.drift > TOLERATED_DRIFT || doubt.lost > 0 && doubt.drift.0 > 0 {
         return inconclusive(sentence::drifted(doubt));
     }
-    if figures.grown < NOISE.max(percent(figures.attach, NOISE_PERCENT)) {
+    let share = percent(figures.attach, NOISE_PERCENT).min(NOISE_MOST);
+    if figures.grown < NOISE.max(share) {
         return Verdict {
             code: VerdictCode::NoGrowth,
             summary: sentence::no_growth(&figures, findings),

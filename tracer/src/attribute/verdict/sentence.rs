@@ -89,11 +89,9 @@ pub fn shrank(case: &Case<'_>, figures: &Figures, findings: &[Finding]) -> Strin
     released.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
     let who = released.first().map_or_else(String::new, |(bytes, owner)| {
         let how = match returned_by(findings, owner) {
-            Some("large-chunks-unmapped") => {
-                " (it unmaps a block of at least the mmap threshold as soon as it is freed)"
-            }
-            Some("heap-trimmed") => " (it moved the end of the heap down again)",
-            _ => "",
+            Some("large-chunks-unmapped") => format!(" ({})", unmaps(owner)),
+            Some("heap-trimmed") => " (it moved the end of the heap down again)".to_owned(),
+            _ => String::new(),
         };
         format!(
             ": {} returned {bytes} of what it had mapped{how}",
@@ -104,6 +102,14 @@ pub fn shrank(case: &Case<'_>, figures: &Figures, findings: &[Finding]) -> Strin
         "VmSize rose by {} to {} and came back to {}, {} above where it began{who}.",
         figures.grown, figures.peak, figures.end, figures.kept
     )
+}
+
+/// When an allocator unmaps: a clause.
+fn unmaps(owner: &Owner) -> &'static str {
+    match allocators::by_name(&owner.0) {
+        Some(allocator) if allocator.name != GLIBC.name => allocator.unmaps,
+        _ => "it unmaps a block of at least the mmap threshold as soon as it is freed",
+    }
 }
 
 /// By what most of an owner's memory was returned, if a finding says so.

@@ -40,6 +40,16 @@ fn growth_below_a_hundredth_is_none() {
 }
 
 #[test]
+fn growth_beside_a_huge_reservation_is_growth() {
+    let table = vma(Span::new(Addr(0x7000_0000_0000), 256 * GIB), "rw-p", "");
+    let mut world = World::with(&[PROGRAM, LIBC], &[table]);
+    world.mmap(OWN, 16 * MIB - 4 * KIB, RW, PLAIN);
+    assert_eq!(code(&world), VerdictCode::NoGrowth);
+    world.mmap(OWN, 4 * KIB, RW, PLAIN);
+    assert_eq!(code(&world), VerdictCode::NotReleased);
+}
+
+#[test]
 fn a_tenth_of_the_growth_may_stay() {
     let mut world = World::dynamic(&[]);
     world.mmap(OWN, 100 * MIB, RW, PLAIN);
