@@ -24,6 +24,7 @@ mod privilege;
 mod probes;
 mod programs;
 mod recording;
+mod runtimes;
 mod scale;
 mod scenarios;
 mod seed;

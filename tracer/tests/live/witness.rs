@@ -6,7 +6,9 @@
 
 use serde_json::Value;
 
-use crate::harness::{Account, Target, Tracer, command, fact, preloadable, skip, workload_program};
+use crate::harness::{
+    Account, Target, Tracer, command, fact, preload, preloadable, skip, workload_program,
+};
 
 /// An allocator under test.
 struct Subject {
@@ -18,7 +20,7 @@ struct Subject {
     owner: &'static str,
 }
 
-const SUBJECTS: [Subject; 7] = [
+const SUBJECTS: [Subject; 10] = [
     subject("glibc", "system", "", "glibc"),
     subject("jemalloc", "jemalloc", "", "jemalloc"),
     subject("mimalloc", "mimalloc", "", "mimalloc"),
@@ -36,6 +38,9 @@ const SUBJECTS: [Subject; 7] = [
         "libtbbmalloc_proxy.so.2",
         "tbbmalloc",
     ),
+    subject("snmalloc", "snmalloc", "", "snmalloc"),
+    subject("rpmalloc", "rpmalloc", "", "rpmalloc"),
+    subject("libscudo", "system", "clang:scudo_standalone", "scudo"),
 ];
 
 const fn subject(
@@ -61,7 +66,7 @@ struct Run<'s> {
 }
 
 /// Runs a scenario of `size` MiB on each allocator; `verdicts` in the order of [`SUBJECTS`].
-fn check(scenario: &str, size: u32, verdicts: [&'static str; 7]) {
+fn check(scenario: &str, size: u32, verdicts: [&'static str; 10]) {
     let subjects = SUBJECTS.iter().zip(verdicts);
     let mut runs: Vec<Run<'_>> = subjects
         .filter(|(subject, _)| preloadable(subject.preload))
@@ -93,8 +98,8 @@ fn start<'s>(scenario: &str, size: u32, subject: &'s Subject, verdict: &'static 
     program.args([scenario, "--allocator", subject.allocator, "--stats"]);
     program.args(["--size-mib", &size.to_string(), "--format", "json"]);
     program.args(["--idle", "0", "--wait-start", "--hold"]);
-    if !subject.preload.is_empty() {
-        program.env("LD_PRELOAD", subject.preload);
+    if let Some(library) = preload(subject.preload) {
+        program.env("LD_PRELOAD", library);
     }
     let target = Target::start(&mut program);
     let before = step(&target, "start");
@@ -141,6 +146,22 @@ fn compare(scenario: &str, run: &Run<'_>, after: &Value, account: &Account) {
         "tcmalloc" => (net, grown(run, after, &["heap"])),
         // Version 3. Version 2.0 tells what it has committed, not what it has mapped.
         "mimalloc" => (net, grown(run, after, &["reserved"])),
+        // It tells nothing of address space, but what it has committed: by how much that is below
+        // its peak, so much it has offered to the kernel. Of its first 16 MiB, which it mapped
+        // before the attach, the tracer does not know the owner.
+        "snmalloc" => {
+            let committed = ["committed_peak", "committed"].map(|name| after[name].as_i64());
+            let [peak, now] = committed.map(|figure| figure.expect("snmalloc tells it"));
+            let older = account.ledger("unknown", "lazily-freed").cast_signed();
+            (of("lazily-freed") + older, Some(peak - now))
+        }
+        // It does not count what it maps to align the rest.
+        "rpmalloc" => (net, grown(run, after, &["mapped"])),
+        // Accessible memory.
+        "scudo" => {
+            let accessible = of("live-or-cached") + of("released-but-retained");
+            (accessible, grown(run, after, &["mapped"]))
+        }
         _ => (net, None),
     };
     // tbbmalloc tells nothing; the figures are those of the C library, which it displaced.
@@ -154,7 +175,11 @@ fn compare(scenario: &str, run: &Run<'_>, after: &Value, account: &Account) {
         ),
     );
     if let Some(witness) = witness {
-        assert_eq!(told, witness, "{scenario} on {name}: {after} {account}");
+        let beyond = told - witness;
+        assert!(
+            is_beyond(scenario, owner, beyond, account),
+            "{scenario} on {name}: {told}, {after} {account}"
+        );
     }
     if source == "jemalloc" {
         check_retained(scenario, run, after, account);
@@ -165,6 +190,26 @@ fn compare(scenario: &str, run: &Run<'_>, after: &Value, account: &Account) {
             after,
             pinned["bytes"].as_i64().unwrap_or_default(),
         );
+    }
+}
+
+/// Whether the tracer may tell so much more than the allocator does: of most, nothing.
+fn is_beyond(scenario: &str, owner: &str, beyond: i64, account: &Account) -> bool {
+    const SPAN: i64 = 64 << 10;
+    const CACHED_BLOCKS: i64 = 32 * (520 << 10);
+    match owner {
+        // What was freed and used again was offered more than once.
+        "snmalloc" if ["threshold", "realloc"].contains(&scenario) => beyond >= 0,
+        // One span for each mapping that is there.
+        "rpmalloc" if scenario != "threads" => {
+            let mapped = account.calls("mmap").cast_signed();
+            beyond == SPAN * (mapped - account.calls("munmap").cast_signed())
+        }
+        // There, stacks are mapped and unmapped too.
+        "rpmalloc" => beyond >= 0 && beyond % SPAN == 0,
+        // It keeps mappings of large blocks that were freed, and does not count them.
+        "scudo" => (0..=CACHED_BLOCKS).contains(&beyond),
+        _ => beyond == 0,
     }
 }
 
@@ -221,42 +266,53 @@ macro_rules! scenarios {
 
 // Where two verdicts are given it depends on the speed of the machine which it comes to: jemalloc and
 // mimalloc give back some time after a free, when they are called. glibc's heap is pinned by chunks
-// in the thread's cache if the last ones freed are small enough for that.
+// in the thread's cache if the last ones freed are small enough for that. Scudo's small blocks lie
+// in what it reserved at its start, so VmSize does not grow by them. A thread that snmalloc is to
+// hear the end of has an arena of glibc's, which keeps a record of that.
 #[rustfmt::skip]
 scenarios! {
     //                             MiB
     //    glibc  jemalloc  mimalloc (3)
     //    libjemalloc  libtcmalloc  libmimalloc (2.0)  libtbbmalloc
+    //    snmalloc  rpmalloc  libscudo
     seed "seed"                    256 [
         "shrank" "retained-by-allocator" "not-released"
         "retained-by-allocator" "not-released" "shrank" "not-released"
+        "retained-by-allocator" "shrank" "shrank"
     ]
     touched "touched"               64 [
         "shrank" "retained-by-allocator" "not-released or retained-by-allocator"
         "retained-by-allocator" "not-released" "not-released or retained-by-allocator or mixed" "not-released"
+        "retained-by-allocator" "shrank" "shrank"
     ]
     small "small"                   32 [
         "heap-top-pinned or shrank" "not-released" "not-released or retained-by-allocator"
         "not-released" "not-released" "not-released or shrank" "not-released or shrank"
+        "not-released" "not-released" "no-growth"
     ]
     fragmented "fragmented"         32 [
         "heap-top-pinned" "not-released" "not-released or retained-by-allocator"
         "not-released" "not-released" "not-released" "not-released"
+        "not-released" "not-released" "no-growth"
     ]
     threads "threads"               64 [
         "arena-reserve" "retained-by-allocator or not-released" "not-released or retained-by-allocator"
         "retained-by-allocator or not-released" "not-released" "not-released or retained-by-allocator" "not-released"
+        "arena-reserve" "not-released" "not-released"
     ]
     threshold "threshold"           33 [
         "not-released" "retained-by-allocator" "not-released or retained-by-allocator"
         "retained-by-allocator" "not-released" "shrank or no-growth" "shrank or not-released"
+        "retained-by-allocator" "not-released" "shrank or no-growth"
     ]
     realloc "realloc"               48 [
         "shrank" "retained-by-allocator or not-released" "not-released or retained-by-allocator"
         "retained-by-allocator or not-released" "not-released" "shrank or no-growth" "shrank"
+        "retained-by-allocator" "not-released" "shrank"
     ]
     pinned_top "pinned-top"         32 [
         "heap-top-pinned" "not-released" "not-released or retained-by-allocator"
         "not-released" "not-released" "not-released" "not-released"
+        "not-released" "not-released" "no-growth"
     ]
 }

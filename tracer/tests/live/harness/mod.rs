@@ -19,7 +19,7 @@ pub use tracer::{Ended, Tracer};
 use std::{
     env,
     ffi::OsStr,
-    fmt,
+    fmt, fs,
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -78,6 +78,12 @@ pub fn installed(program: &str) -> Option<PathBuf> {
 
 /// Whether a library can be preloaded; none always can.
 pub fn preloadable(library: &str) -> bool {
+    library.is_empty() || preload(library).is_some()
+}
+
+/// Where a library is that can be preloaded. `clang:NAME` is one that comes with clang, of the
+/// newest version that there is.
+pub fn preload(library: &str) -> Option<PathBuf> {
     const FOLDERS: [&str; 5] = [
         "/usr/lib",
         "/lib",
@@ -85,8 +91,26 @@ pub fn preloadable(library: &str) -> bool {
         "/usr/lib/x86_64-linux-gnu",
         "/usr/lib/aarch64-linux-gnu",
     ];
-    let is_there = |folder: &str| Path::new(folder).join(library).exists();
-    library.is_empty() || FOLDERS.into_iter().any(is_there)
+    let mut places: Vec<PathBuf> = match library.strip_prefix("clang:") {
+        None => FOLDERS.map(|folder| Path::new(folder).join(library)).into(),
+        Some(name) => clang_folders()
+            .map(|folder| folder.join(format!("libclang_rt.{name}-{}.so", env::consts::ARCH)))
+            .collect(),
+    };
+    places.retain(|place| place.is_file());
+    places.into_iter().next()
+}
+
+/// Where clang has its libraries, newest version first.
+fn clang_folders() -> impl Iterator<Item = PathBuf> {
+    const NEWEST: u32 = 40;
+    const OLDEST: u32 = 11;
+    let versions = (OLDEST..=NEWEST).rev();
+    let versions = versions.map(|version| format!("/usr/lib/llvm-{version}/lib/clang"));
+    versions.flat_map(|folder| {
+        let inside = fs::read_dir(folder).into_iter().flatten().flatten();
+        inside.map(|version| version.path().join("lib/linux"))
+    })
 }
 
 /// A setting from the environment, if it is there.
@@ -120,6 +144,7 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
             "_RJEM",
             "MIMALLOC_",
             "TCMALLOC_",
+            "SCUDO_",
         ]
         .iter()
         .any(|prefix| name.starts_with(prefix))
