@@ -188,9 +188,13 @@ fn static_allocators_are_probed_by_their_symbols() {
         let (got, back) = (amount("alloc"), amount("free"));
         let account = tracer.interrupt().account();
         let expected = (got.0 - back.0, got.1 - back.1);
-        // What else it holds it asked for elsewhere, or in one block.
+        // The table of the blocks, 8 bytes for each, was asked for at the same place if the compiler
+        // made one function of both. What else it holds it asked for elsewhere.
+        let with_table = (expected.0 + 1, expected.1 + 8 * got.0);
         let found = account.list("/heap/places").iter().any(|place| {
-            place["outstanding_blocks"] == expected.0 && place["outstanding"]["bytes"] == expected.1
+            [expected, with_table].iter().any(|(blocks, bytes)| {
+                place["outstanding_blocks"] == *blocks && place["outstanding"]["bytes"] == *bytes
+            })
         });
         assert!(found, "{expected:?} {account}");
         assert!(account.flag("/heap/complete"), "{account}");
