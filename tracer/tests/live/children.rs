@@ -36,7 +36,7 @@ fn the_commands_of_a_shell_are_listed_in_their_order() {
 #[test]
 #[ignore = "loads probes into the kernel: needs root"]
 fn programs_that_take_one_anothers_place_have_maps_of_their_own() {
-    let chain = "env ".repeat(20) + "sleep 0.1";
+    let chain = "env ".repeat(20) + "sleep 0.3";
     let commands = format!("for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do {chain}; done");
     let accounts = run_shell(&[], &commands).accounts();
     assert_eq!(
