@@ -295,8 +295,6 @@ fn slice<const ROOM: usize>(
         return Err(no_stack::RING);
     };
     let slice = entry.as_mut_ptr();
-    // The verifier has forgotten what `send` knew.
-    let len = if len > ROOM as u64 { ROOM as u64 } else { len };
     // SAFETY: the entry is ours until it is submitted or discarded; every field is written, and
     // the bytes behind `len` are never looked at.
     let failed = unsafe {
@@ -311,6 +309,9 @@ fn slice<const ROOM: usize>(
         (*record).sp = place.sp;
         (*record).registers = regs::kept_by_callees(saved);
         (*record).len = len;
+        // The compiler knows that it fits, the verifier has forgotten. Here, as a copy of it that
+        // waits on the stack is forgotten again.
+        let len = opaque(len as usize).min(ROOM);
         bpf_probe_read_user(
             (&raw mut (*slice).bytes).cast(),
             len as u32,
