@@ -276,7 +276,7 @@ fn readable(sp: u64, found: *mut u64) {
     unsafe { core::ptr::write_volatile(found, if len < most { len } else { most }) };
 }
 
-/// A slice with room for `ROOM` bytes.
+/// A slice with room for `ROOM` bytes, a power of two.
 #[repr(C)]
 struct Slice<const ROOM: usize> {
     record: StackRecord,
@@ -295,8 +295,6 @@ fn slice<const ROOM: usize>(
         return Err(no_stack::RING);
     };
     let slice = entry.as_mut_ptr();
-    // The verifier has forgotten what `send` knew.
-    let len = if len > ROOM as u64 { ROOM as u64 } else { len };
     // SAFETY: the entry is ours until it is submitted or discarded; every field is written, and
     // the bytes behind `len` are never looked at.
     let failed = unsafe {
@@ -311,6 +309,9 @@ fn slice<const ROOM: usize>(
         (*record).sp = place.sp;
         (*record).registers = regs::kept_by_callees(saved);
         (*record).len = len;
+        // It is from 1 to `ROOM`, which the verifier has forgotten, and forgets again of a copy that
+        // waits on the stack: so here. A comparison would be two ways to follow.
+        let len = (opaque(len as usize - 1) & (ROOM - 1)) + 1;
         bpf_probe_read_user(
             (&raw mut (*slice).bytes).cast(),
             len as u32,

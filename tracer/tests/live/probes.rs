@@ -8,9 +8,9 @@ use crate::harness::{Folder, Tracer, command, fact, tracer_program, workload_pro
 /// (`BPF_COMPLEXITY_LIMIT_INSNS`).
 const VERIFIER_LIMIT: u64 = 1_000_000;
 
-/// Compiles what makes the verifier tell, or takes it from `VERIFIER_LIB` where there is no
+/// Compiles what stands before the verifier and makes it tell, or takes it from `VERIFIER_LIB` where there is no
 /// compiler.
-fn verifier_library(folder: &Folder) -> PathBuf {
+pub fn verifier_library(folder: &Folder) -> PathBuf {
     if let Some(compiled) = env::var_os("VERIFIER_LIB") {
         return compiled.into();
     }
@@ -73,6 +73,7 @@ fn calls_arrive_and_the_model_keeps_to_the_kernel() {
     fact("checks", checks);
     let [unwound, calls] = ["unwound", "calls"].map(|of| account.number(&format!("/stacks/{of}")));
     fact("stacks", format!("{unwound} of {calls}"));
+    assert!(unwound > 0, "{account}");
     let rows = account.list("/growth").iter();
     let mut rows = rows.filter(|row| row["owner"] == "glibc");
     let has_sites = rows.any(|row| row["mapped"].as_u64() >= Some(1 << 30));
