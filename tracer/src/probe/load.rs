@@ -12,6 +12,7 @@ use zerocopy::IntoBytes;
 
 use super::{
     attach::{self, Capture},
+    attempts::{self, Blame, Part},
     error::{ProbeError, incomplete, refused, unsupported},
     heap::{self, Heap},
     layout,
@@ -110,38 +111,15 @@ impl Probes {
     /// This build has no probes, or the kernel lacks or refuses something they cannot do
     /// without.
     pub fn load(options: Options) -> Result<(Self, Ring), ProbeError> {
-        let (layout, mut availability) = prepare()?;
-        let refusal = match Self::load_plainer(options, layout, &availability) {
-            Err(ProbeError::Unsupported(refusal)) if options.stacks.most > Bytes(0) => refusal,
-            loaded => return loaded,
-        };
-        let options = Options {
-            stacks: StackWish::NONE,
-            ..options
-        };
-        availability.notes.push(format!(
-            "this kernel refuses the programs that copy callers' stacks, so that callers are told \
-             from the top words of the stack only ({refusal})"
-        ));
-        Self::load_plainer(options, layout, &availability)
-    }
-
-    /// Loads, without direct loads if the kernel refuses those.
-    fn load_plainer(
-        options: Options,
-        layout: Layout,
-        availability: &Availability,
-    ) -> Result<(Self, Ring), ProbeError> {
-        match Self::load_with(options, layout, availability.clone()) {
-            Err(ProbeError::Unsupported(_)) if layout.direct != 0 => {
-                let layout = Layout {
-                    direct: 0,
-                    ..layout
-                };
-                Self::load_with(options, layout, availability.clone())
-            }
-            loaded => loaded,
-        }
+        let (layout, availability) = prepare()?;
+        let wanted = parts(&options, &layout);
+        let ((mut probes, ring), blamed) = attempts::load(&wanted, |left_out| {
+            let (options, layout) = without(left_out, options, layout);
+            Self::load_with(options, layout, availability.clone())
+        })?;
+        let notes = blamed.iter().filter_map(Blame::note);
+        probes.availability.notes.extend(notes);
+        Ok((probes, ring))
     }
 
     fn load_with(
@@ -300,7 +278,7 @@ impl Probes {
     /// probed.
     ///
     /// # Errors
-    /// The heap view was not asked for, or its table of processes is full.
+    /// There is no heap view, or its table of processes is full.
     pub fn add_heap(&mut self, pid: Pid) -> Result<(), ProbeError> {
         self.heap.as_mut().ok_or_else(no_heap)?.add_target(pid)
     }
@@ -308,7 +286,7 @@ impl Probes {
     /// Probes functions of a file in one process; `path` names the file to this process.
     ///
     /// # Errors
-    /// The heap view was not asked for, or the kernel refuses.
+    /// There is no heap view, or the kernel refuses.
     pub fn attach_heap(
         &mut self,
         pid: Pid,
@@ -323,6 +301,12 @@ impl Probes {
     #[must_use]
     pub fn attaches_ahead(&self) -> bool {
         self.heap.as_ref().is_some_and(Heap::attaches_ahead)
+    }
+
+    /// Whether there is a heap view: it was asked for, and the kernel did not refuse it.
+    #[must_use]
+    pub const fn has_heap(&self) -> bool {
+        self.heap.is_some()
     }
 
     /// Ends the heap view of a process: its sums, and what is handed out in each of `spans`
@@ -348,6 +332,29 @@ impl Probes {
     pub fn words(&mut self) -> Vec<String> {
         self.words.as_mut().map(Words::take).unwrap_or_default()
     }
+}
+
+/// What of the options and the layout can be left out.
+fn parts(options: &Options, layout: &Layout) -> Vec<Part> {
+    let wanted = [
+        (Part::DirectLoads, layout.direct != 0),
+        (Part::Heap, options.heap.is_some()),
+        (Part::Stacks, options.stacks.most > Bytes(0)),
+    ];
+    let wanted = wanted.into_iter().filter(|(_, wanted)| *wanted);
+    wanted.map(|(part, _)| part).collect()
+}
+
+/// The options and the layout without some of their parts.
+fn without(left_out: &[Part], mut options: Options, mut layout: Layout) -> (Options, Layout) {
+    for part in left_out {
+        match part {
+            Part::DirectLoads => layout.direct = 0,
+            Part::Heap => options.heap = None,
+            Part::Stacks => options.stacks = StackWish::NONE,
+        }
+    }
+    (options, layout)
 }
 
 /// Whether this build has a kernel side.
@@ -393,7 +400,7 @@ pub(super) fn prepare() -> Result<(Layout, Availability), ProbeError> {
 }
 
 fn no_heap() -> ProbeError {
-    ProbeError::Unsupported("the heap view was not asked for".to_owned())
+    ProbeError::Unsupported("there is no heap view".to_owned())
 }
 
 /// Makes the maps; those of the heap view with next to no room if it is not wanted.

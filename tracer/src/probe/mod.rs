@@ -4,6 +4,7 @@
 //! ring and the loss counters. What could not be attached is a value, not a log line.
 
 mod attach;
+mod attempts;
 mod census;
 mod error;
 mod heap;

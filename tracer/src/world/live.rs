@@ -135,7 +135,7 @@ impl Live {
             heap: wishes.heap,
         };
         let (mut probes, ring) = Probes::load(options).map_err(Outcome::NoProbes)?;
-        let mut heap = wishes.heap.map(|_| HeapView::default());
+        let mut heap = probes.has_heap().then(HeapView::default);
         let cost = heap.as_mut().map(|heap| {
             heap_cost::measure(heap, &mut probes).map_or_else(
                 |error| format!("what the heap view costs could not be measured: {error:#}"),

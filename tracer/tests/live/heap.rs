@@ -14,6 +14,7 @@ use crate::harness::{
     Account, Folder, Lines, MIB, Target, Tracer, bpf_programs, bpf_programs_of, command, installed,
     skip, wait_for, workload_program, workspace,
 };
+use crate::probes::verifier_library;
 
 /// The allocators that take malloc's place, where they are installed; "" is the C library's.
 const LIBRARIES: [&str; 4] = [
@@ -355,6 +356,44 @@ fn a_recording_has_the_heap_view_too() {
     let [live, replayed] = [live, replayed].map(|path| fs::read_to_string(path).expect("written"));
     assert!(live.contains("\"heap\""), "{live}");
     assert!(live == replayed, "{live}\nthe recording gives {replayed}");
+}
+
+#[test]
+#[ignore = "loads probes into the kernel: needs root"]
+fn where_the_kernel_refuses_it_all_else_is_traced() {
+    let folder = Folder::new();
+    if installed("gcc").is_none() && env::var_os("VERIFIER_LIB").is_none() {
+        return skip("no gcc");
+    }
+    let refusing = verifier_library(&folder);
+    let workload = workload_program();
+    let [refusing, workload] = [&refusing, &workload].map(|path| path.to_string_lossy());
+    let mut tracer = Tracer::report(
+        &[
+            "--heap",
+            "--",
+            &workload,
+            "seed",
+            "--allocator",
+            "system",
+            "--idle",
+            "0",
+        ],
+        &[("LD_PRELOAD", &refusing), ("VERIFIER_REFUSES", "heap_")],
+    );
+    tracer.close_stdin();
+    let account = tracer.finish().account();
+    account.check_trust();
+    account.expect_verdict("shrank");
+    assert!(account.list("/growth").len() > 1, "{account}");
+    let mut notes = account.list("/notes").iter().filter_map(Value::as_str);
+    assert!(
+        notes.any(|note| note.contains("refuses the programs of the heap view")),
+        "{account}"
+    );
+    assert!(account.is_absent("/heap"), "{account}");
+    let unwound = account.number("/stacks/unwound");
+    assert!(unwound > 0, "nothing else was left out: {account}");
 }
 
 #[test]

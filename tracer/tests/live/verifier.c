@@ -1,4 +1,5 @@
-/* Preloaded into a tracer: asks the kernel's verifier how much work each program was, and prints
+/* Preloaded into a tracer: refuses programs whose names begin with what VERIFIER_REFUSES says, as a
+ * kernel could; asks the kernel's verifier how much work each of the others was, and prints
  * "verifier: PROGRAM INSTRUCTIONS". Since 5.16 the kernel keeps that figure; before, it is only in
  * the verifier's log, which a loader asks for when it has failed. */
 #define _GNU_SOURCE
@@ -8,6 +9,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -21,9 +23,18 @@ static union {
 } load;
 static char words[1 << 16];
 
+static int is_refused(void)
+{
+    const char *refused = getenv("VERIFIER_REFUSES");
+    return refused && !strncmp(load.attr.prog_name, refused, strlen(refused));
+}
+
 static void tell(void)
 {
     unsigned long count;
+    /* Where it refuses something, that is all it is there for. */
+    if (getenv("VERIFIER_REFUSES"))
+        return;
     const char *found = strstr(words, "processed ");
     if (found && sscanf(found, "processed %lu insns", &count) == 1)
         fprintf(stderr, "verifier: %s %lu\n", load.attr.prog_name, count);
@@ -45,6 +56,10 @@ long syscall(long number, ...)
     if (number == SYS_bpf && args[0] == BPF_PROG_LOAD && size <= sizeof load) {
         memset(&load, 0, sizeof load);
         memcpy(&load, (const void *)args[1], size);
+        if (is_refused()) {
+            errno = EINVAL;
+            return -1;
+        }
         if (!load.attr.log_buf && load.attr.prog_name[0]) {
             load.attr.log_buf = (uintptr_t)words;
             load.attr.log_size = sizeof words;

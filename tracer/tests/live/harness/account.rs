@@ -60,6 +60,10 @@ impl Account {
         text(self.at(pointer))
     }
 
+    pub fn is_absent(&self, pointer: &str) -> bool {
+        self.0.pointer(pointer).is_none()
+    }
+
     pub fn flag(&self, pointer: &str) -> bool {
         self.at(pointer).as_bool().expect("a flag")
     }
