@@ -1,11 +1,17 @@
 //! The calls that are timed.
-#![expect(unsafe_code, reason = "maps memory, moves the end of the heap")]
+#![expect(
+    unsafe_code,
+    reason = "maps memory, moves the end of the heap, asks the C library"
+)]
 
 use std::ffi::c_void;
+use std::hint::black_box;
 use std::{io, ptr};
 
 /// What is mapped, advised, or added to the heap: 64 KiB, none of which is touched.
 const SIZE: usize = 64 << 10;
+/// What the allocator is asked for: small, as most blocks are.
+const BLOCK: usize = 100;
 
 /// What is done over and over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +24,8 @@ pub enum Pace {
     Madvise,
     /// A call that changes no memory.
     Getppid,
+    /// `malloc` and `free` of the C library, which makes no call for them.
+    Malloc,
 }
 
 /// Memory that calls are about.
@@ -48,7 +56,13 @@ impl Drop for Place {
 
 impl Pace {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Pair, Self::Brk, Self::Madvise, Self::Getppid];
+    pub const ALL: [Self; 5] = [
+        Self::Pair,
+        Self::Brk,
+        Self::Madvise,
+        Self::Getppid,
+        Self::Malloc,
+    ];
 
     /// As it is ordered.
     pub const fn name(self) -> &'static str {
@@ -57,6 +71,7 @@ impl Pace {
             Self::Brk => "brk",
             Self::Madvise => "madvise",
             Self::Getppid => "getppid",
+            Self::Malloc => "malloc",
         }
     }
 
@@ -68,7 +83,7 @@ impl Pace {
     /// Does it once. A call that fails takes its time all the same.
     #[inline]
     pub fn once(self, place: &Place) {
-        // SAFETY: a mapping of its own, and `place`, in which nothing lies.
+        // SAFETY: a mapping and a block of its own, and `place`, in which nothing lies.
         unsafe {
             match self {
                 Self::Pair => {
@@ -84,6 +99,7 @@ impl Pace {
                 Self::Getppid => {
                     libc::syscall(libc::SYS_getppid);
                 }
+                Self::Malloc => libc::free(black_box(libc::malloc(black_box(BLOCK)))),
             }
         }
     }

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use super::Bench;
+use super::pacer::{FREES, MALLOCS};
 use super::variant::How;
 
 /// How long a tracer may take to begin, and to end.
@@ -31,6 +32,8 @@ pub struct Attached {
     files: Files,
     is_tracer: bool,
     is_floor: bool,
+    /// How long it gets before it is looked at whether it has begun.
+    before: Duration,
 }
 
 /// Where it writes to. They go with this.
@@ -55,12 +58,26 @@ pub struct Delivered {
 #[derive(Deserialize)]
 struct Report {
     events: Option<Events>,
+    heap: Option<Heap>,
     processes: Option<Vec<Process>>,
 }
 
 #[derive(Deserialize)]
 struct Process {
     events: Events,
+    heap: Option<Heap>,
+}
+
+#[derive(Deserialize)]
+struct Heap {
+    totals: Totals,
+}
+
+#[derive(Deserialize)]
+struct Totals {
+    allocated: u64,
+    freed: u64,
+    unmatched: u64,
 }
 
 #[derive(Deserialize)]
@@ -122,6 +139,12 @@ impl Attached {
             files,
             is_tracer: matches!(how, How::Tracer(_)),
             is_floor: matches!(how, How::Floor),
+            // What the heap view does first (it measures its own cost) looks like waiting.
+            before: if how.has_heap() {
+                SETTLE
+            } else {
+                Duration::ZERO
+            },
         };
         attached.settle(&program)?;
         Ok(attached)
@@ -179,13 +202,20 @@ impl Attached {
         let report: Report = serde_json::from_str(&text)
             .with_context(|| format!("no report: {}", self.files.last_words()))?;
         let first = report.processes.into_iter().flatten().next();
-        let events = report.events.or(first.map(|process| process.events));
-        let events = events.context("a report without events")?;
+        let of_first = first.map(|process| (process.events, process.heap));
+        let of_one = report.events.map(|events| (events, report.heap));
+        let (events, heap) = of_one.or(of_first).context("a report without events")?;
         let calls = events.by_call.into_iter();
+        let calls = calls.map(|(call, count)| (call, count.calls));
+        let asked = heap.into_iter().flat_map(|Heap { totals }| {
+            let freed = totals.freed + totals.unmatched;
+            [(MALLOCS, totals.allocated), (FREES, freed)]
+        });
+        let asked = asked.map(|(call, count)| (call.to_owned(), count));
         Ok(Delivered {
             received: events.received,
             lost: events.lost,
-            calls: calls.map(|(call, count)| (call, count.calls)).collect(),
+            calls: calls.chain(asked).collect(),
             ending,
         })
     }
@@ -201,7 +231,8 @@ impl Attached {
             let is_ready = if self.is_tracer {
                 let now = status(self.pid(), "voluntary_ctxt_switches:");
                 let before = std::mem::replace(&mut turns, now);
-                matches!((before, now), (Some(before), Some(now)) if now >= before + 3)
+                let waits = matches!((before, now), (Some(before), Some(now)) if now >= before + 3);
+                waits && begun.elapsed() >= self.before
             } else if self.is_floor {
                 fs::read_to_string(&self.files.output).is_ok_and(|said| !said.is_empty())
             } else if program.contains("memleak") {

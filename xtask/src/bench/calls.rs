@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::Bench;
 use super::attached::Attached;
-use super::pacer::{GETPPID, PACES, PAIR, Pace, Pacer};
+use super::pacer::{FREES, GETPPID, MALLOCS, PACES, PAIR, Pace, Pacer};
 use super::section::{Section, Table};
 use super::spread::{Nanos, Spread, grouped};
 use super::variant::{How, VARIANTS, Variant};
@@ -37,7 +37,7 @@ pub fn measure(bench: &Bench) -> Result<Section> {
     let mut section = Section::new("calls", "What a traced call costs");
     section.about.push(
         "A program pinned to processor 0 makes each call over and over and takes the time; \
-         64 KiB, which are not touched. Each variant attaches to it, the calls are timed, it \
+         64 KiB, which are not touched, and 100 bytes of the C library's allocator. Each variant attaches to it, the calls are timed, it \
          detaches; just before and just after the same calls are timed bare. The ratio is to the \
          mean of those two. The variants take turns, so that what the machine does besides meets \
          all of them. Figures are medians over the rounds, in parentheses the smallest and the \
@@ -161,7 +161,8 @@ impl Measured {
             let long = if bench.quick { QUICK } else { LONG };
             let count = pacer.count_for(*pace, long)?.min(*most);
             traced.push(pacer.time(*pace, count)?);
-            made += pace.calls.len() as u64 * u64::from(count + 500);
+            let calls = pace.calls.iter().filter(|call| self.is_counted(call));
+            made += calls.count() as u64 * u64::from(count + 500);
         }
         let delivered = attached.stop(|_| {})?;
         let after = all_bare(pacer)?;
@@ -171,12 +172,21 @@ impl Measured {
         }
         if target == pacer.pid() && matches!(self.variant.how, How::Tracer(_)) {
             self.made += made;
-            let counted = ["mmap", "munmap", "brk", "madvise"];
-            let counted = counted.iter().filter_map(|call| delivered.calls.get(*call));
-            self.received += counted.sum::<u64>();
+            let calls = delivered.calls.iter();
+            let counted = calls.filter(|(call, _)| self.is_counted(call));
+            self.received += counted.map(|(_, count)| count).sum::<u64>();
         }
         self.lost += delivered.lost;
         Ok(())
+    }
+
+    /// Whether the variant's report counts calls of this name, which are among those of a pace.
+    fn is_counted(&self, call: &str) -> bool {
+        match call {
+            "mmap" | "munmap" | "brk" | "madvise" => true,
+            MALLOCS | FREES => self.variant.how.has_heap(),
+            _ => false,
+        }
     }
 
     fn ratio(&self, pace: usize) -> Spread {

@@ -21,12 +21,12 @@ pub struct Pace {
     pub name: &'static str,
     /// For the document.
     pub title: &'static str,
-    /// System calls in it, and how they are counted in a report.
+    /// Calls in it, by the names that a report counts them under.
     pub calls: &'static [&'static str],
 }
 
 /// What is timed under every variant.
-pub const PACES: [Pace; 4] = [PAIR, BRK, MADVISE, GETPPID];
+pub const PACES: [Pace; 5] = [PAIR, BRK, MADVISE, GETPPID, MALLOC];
 /// The one that goals are about.
 pub const PAIR: Pace = Pace {
     name: "pair",
@@ -49,6 +49,17 @@ pub const GETPPID: Pace = Pace {
     title: "`getppid`",
     calls: &[],
 };
+
+/// The C library's allocator, which makes no system call for it.
+const MALLOC: Pace = Pace {
+    name: "malloc",
+    title: "`malloc` + `free`",
+    calls: &[MALLOCS, FREES],
+};
+/// Blocks that the heap view saw handed out, as [`Pace::calls`] name them.
+pub const MALLOCS: &str = "malloc";
+/// Blocks that it saw given back.
+pub const FREES: &str = "free";
 
 impl Pacer {
     /// Starts it, on processor 0 if there is one thread: the tracer then has the others.

@@ -29,6 +29,13 @@ pub enum How {
     },
 }
 
+impl How {
+    /// Whether calls of the allocator are delivered.
+    pub fn has_heap(self) -> bool {
+        matches!(self, Self::Tracer(arguments) if arguments.contains(&"--heap"))
+    }
+}
+
 /// All of them, in the order of the tables. One that cannot be started is a row that says why.
 pub const VARIANTS: &[Variant] = &[
     Variant {
@@ -54,6 +61,12 @@ pub const VARIANTS: &[Variant] = &[
         delivers: "the same without stacks",
         how: How::Tracer(&["--capture", "trampolines", "--no-stacks"]),
         figure: Some("pair trampolines"),
+    },
+    Variant {
+        name: "tracer, with the heap view",
+        delivers: "as by default, and what is handed out, block by block, and who asked for it",
+        how: How::Tracer(&["--capture", "tracepoints", "--heap"]),
+        figure: None,
     },
     Variant {
         name: "bpftrace, counting",
