@@ -78,10 +78,10 @@ fn pace(max_cpu: Option<u32>, credit: u64) -> Pace {
     Pace::new(MAPS_PER_SECOND, share, credit)
 }
 
-/// Nanoseconds a second, of so many per cent of a processor. A tenth is kept back: what something
+/// Nanoseconds a second, of so many per cent of a processor. A fifth is kept back: what something
 /// costs is known only when it is done.
 fn afforded(max_cpu: u32) -> u64 {
-    u64::from(max_cpu) * 9_000_000
+    u64::from(max_cpu) * 8_000_000
 }
 
 /// A host under watch.

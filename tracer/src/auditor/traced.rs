@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::files::LIMITS;
+use super::{afforded, files::LIMITS};
 use crate::{
     host::{own, privilege},
     probe::{CaptureWish, StackWish},
@@ -67,7 +67,7 @@ pub struct Manner {
 
 /// What tracing may use at most of so many per cent of a processor, nanoseconds a second: half.
 pub fn half(max_cpu: u32) -> u64 {
-    u64::from(max_cpu) * 5_000_000
+    afforded(max_cpu) / 2
 }
 
 impl Traced {

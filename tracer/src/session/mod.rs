@@ -187,7 +187,7 @@ impl<'w, W: World> Session<'w, W> {
                 }
             }
         }
-        if self.uncounted >= EVENTS_PER_TURN {
+        if self.uncounted >= EVENTS_PER_TURN.min(self.most_waiting) {
             self.uncounted = 0;
             self.bound_waiting();
         }

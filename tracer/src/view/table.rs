@@ -56,10 +56,11 @@ impl Table {
     }
 
     /// Another row, a cell for each column.
-    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        debug_assert_eq!(N, self.columns.len(), "a cell for each column");
-        self.rows
-            .push(cells.iter().map(|cell| clean(cell).into_owned()).collect());
+    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        let cells = cells.into_iter().map(|cell| clean(&cell).into_owned());
+        let cells: Vec<String> = cells.collect();
+        debug_assert_eq!(cells.len(), self.columns.len(), "a cell for each column");
+        self.rows.push(cells);
     }
 
     /// Whether it has no rows.

@@ -83,6 +83,8 @@ pub struct Live {
     /// Whose map may not be read.
     refused: BTreeSet<Pid>,
     stacks: Stacks,
+    /// Whether callers' stacks are wanted.
+    has_stacks: bool,
     // Last: what the fields above registered with it goes before it.
     runtime: Runtime,
     command: Command,
@@ -168,6 +170,7 @@ impl Live {
             cost,
             refused: BTreeSet::new(),
             stacks: Stacks::default(),
+            has_stacks: wishes.stacks.most > Bytes(0),
             runtime,
             command: Command::None,
         })
@@ -421,7 +424,10 @@ impl World for Live {
     }
 
     fn code(&mut self, pid: Pid, news: CodeNews) {
-        self.stacks.learn(pid, news);
+        // Tables to unwind with take some MiB for each large program.
+        if self.has_stacks {
+            self.stacks.learn(pid, news);
+        }
     }
 
     fn unwind(&mut self, stack: &StackSlice) -> Unwound {

@@ -109,6 +109,11 @@ impl Attached {
                 command.args(arguments);
                 command
             }
+            How::Host(arguments) => {
+                let mut command = Command::new(&bench.products.tracer);
+                command.args(arguments);
+                command
+            }
             How::Peer { program, arguments } => {
                 let mut command = Command::new(program);
                 command.args(arguments.iter().map(|word| word.replace("PID", &pid)));

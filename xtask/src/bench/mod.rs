@@ -5,6 +5,7 @@
 //! Nothing here asserts a time: figures are written down, with whether a goal was reached.
 
 mod attached;
+mod audit;
 mod calls;
 mod growth;
 mod machine;
@@ -35,7 +36,7 @@ use section::{NAMES, Section, Where};
 /// What to measure, and how long.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Settings {
-    /// Only these sections: calls, host, rates, once, growth, user
+    /// Only these sections: calls, host, audit, rates, once, growth, user
     #[arg(value_name = "SECTION", value_parser = NAMES)]
     sections: Vec<String>,
     /// Only variants (of calls and host) whose name contains this
@@ -45,7 +46,7 @@ pub struct Settings {
     #[arg(long)]
     quick: bool,
     /// Minutes that the measurements may take; rounds and steps that do not fit are left out
-    #[arg(long, value_name = "MINUTES", default_value = "18", value_parser = clap::value_parser!(u64).range(1..=600))]
+    #[arg(long, value_name = "MINUTES", default_value = "20", value_parser = clap::value_parser!(u64).range(1..=600))]
     minutes: u64,
     /// Install the other tracers that are compared with (apt: bpftrace, strace, linux-perf,
     /// bpfcc-tools)
@@ -189,6 +190,7 @@ pub fn run_live(live: &Live) -> Result<()> {
     let section = match live.section.as_str() {
         "calls" => calls::measure(&bench),
         "host" => calls::measure_host(&bench),
+        "audit" => audit::measure(&bench),
         "rates" => rates::measure(&bench),
         "once" => once::measure(&bench),
         _ => growth::measure(&bench),

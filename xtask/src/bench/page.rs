@@ -25,13 +25,15 @@ struct Goal {
 }
 
 #[rustfmt::skip]
-const GOALS: [Goal; 6] = [
+const GOALS: [Goal; 8] = [
     Goal { what: "traced pair of `mmap` and `munmap` (tracepoints), every call with arguments, result and VmSize", figure: "pair tracepoints", unit: "× bare", most: 1.35, zero: &["pair tracepoints lost", "pair tracepoints missing"] },
     Goal { what: "the same with unwound stacks", figure: "pair stacks", unit: "× bare", most: 2.0, zero: &["pair stacks lost", "pair stacks missing"] },
     Goal { what: "user space, from the record to the ledger", figure: "ledger ns", unit: "ns an event", most: 400.0, zero: &[] },
     Goal { what: "user space, with attribution: `tracer report` of a long recording", figure: "replay ns", unit: "ns an event", most: 1000.0, zero: &[] },
     Goal { what: "memory of the model", figure: "bytes per mapping", unit: "bytes a mapping", most: 160.0, zero: &[] },
     Goal { what: "`getppid` of a process that is not traced (tracepoints), over the empty programs", figure: "untraced over floor", unit: "× the floor", most: 1.05, zero: &[] },
+    Goal { what: "audit of 2,000 processes with 50,000 calls/s, after its first round", figure: "audit processor", unit: "% of a processor", most: 2.0, zero: &[] },
+    Goal { what: "the same, most memory at any time", figure: "audit memory", unit: "MiB", most: 64.0, zero: &[] },
 ];
 
 /// One section for a terminal and for the document.

@@ -12,12 +12,13 @@ use crate::exec;
 use std::process::Command;
 
 /// The sections, in the order of the document.
-pub const NAMES: [&str; 6] = ["calls", "host", "rates", "once", "growth", "user"];
+pub const NAMES: [&str; 7] = ["calls", "host", "audit", "rates", "once", "growth", "user"];
 
 /// How the time is divided among them, in parts.
-const PARTS: [(&str, u32); 6] = [
+const PARTS: [(&str, u32); 7] = [
     ("calls", 36),
     ("host", 10),
+    ("audit", 20),
     ("rates", 14),
     ("once", 12),
     ("growth", 16),

@@ -20,6 +20,8 @@ pub enum How {
     Floor,
     /// The tracer, with these arguments besides those that make a report of the target.
     Tracer(&'static [&'static str]),
+    /// The tracer, with these arguments, at a whole host.
+    Host(&'static [&'static str]),
     /// Another program. `PID` in an argument stands for the target's.
     Peer {
         /// What is run.

@@ -28,10 +28,8 @@ pub fn render(audit: &Audit, style: Style) -> String {
             Paint::Plain,
             "  no process was asked for that is large enough",
         );
-    } else if style.width() >= WIDE {
-        page.table(&wide(&audit.processes));
     } else {
-        page.table(&narrow(&audit.processes));
+        page.table(&table(&audit.processes, style.width() >= WIDE));
     }
     left_out(&mut page, audit);
     advice::show(&mut page, &audit.processes);
@@ -60,68 +58,58 @@ fn head(page: &mut Page, audit: &Audit) {
     page.line(Paint::Heading, &text);
 }
 
-fn wide(rows: &[Row]) -> Table {
-    let mut table = Table::new(&[
-        ">pid",
-        "~command",
-        ">vmsize",
-        ">rss",
-        ">growth",
-        ">kept",
-        ">purged",
-        ">calls/s",
-        ">vmas",
-        "~allocators",
-        "~why",
-        ">",
-        "~sure",
-        "~basis",
-        "~unit",
-    ]);
-    for row in rows {
-        table.row([
-            row.pid.to_string(),
-            row.comm.clone(),
-            compact(row.vm_size),
-            compact(row.rss),
-            compact_signed(row.growth),
-            row.retained.map_or_else(unknown, compact),
-            compact(row.purged),
-            whole(row.calls_per_second),
-            row.vmas.map_or_else(unknown, |vmas| vmas.to_string()),
-            allocators_of(row),
-            row.reason.to_owned(),
-            compact(row.reason_bytes),
-            crate::view::identifier(row.confidence),
-            row.basis.map(crate::view::identifier).unwrap_or_default(),
-            unit(row),
-        ]);
-    }
-    table
+/// A column of the ranking.
+struct Column {
+    title: &'static str,
+    /// Whether there is room for it in a narrow table.
+    is_narrow: bool,
+    cell: fn(&Row) -> String,
 }
 
-fn narrow(rows: &[Row]) -> Table {
-    let mut table = Table::new(&[
-        ">pid",
-        "~command",
-        ">vmsize",
-        ">rss",
-        ">growth",
-        ">calls/s",
-        "~allocators",
-        "~why",
-    ]);
+const fn column(title: &'static str, is_narrow: bool, cell: fn(&Row) -> String) -> Column {
+    Column {
+        title,
+        is_narrow,
+        cell,
+    }
+}
+
+const COLUMNS: [Column; 15] = [
+    column(">pid", true, |row| row.pid.to_string()),
+    column("~command", true, |row| row.comm.clone()),
+    column(">vmsize", true, |row| compact(row.vm_size)),
+    column(">rss", true, |row| compact(row.rss)),
+    column(">growth", true, |row| compact_signed(row.growth)),
+    column(">kept", false, |row| {
+        row.retained.map_or_else(unknown, compact)
+    }),
+    column(">purged", false, |row| compact(row.purged)),
+    column(">calls/s", true, |row| whole(row.calls_per_second)),
+    column(">vmas", false, |row| {
+        row.vmas.map_or_else(unknown, |vmas| vmas.to_string())
+    }),
+    column("~allocators", true, allocators_of),
+    column("~why", true, |row| row.reason.to_owned()),
+    column(">", false, |row| compact(row.reason_bytes)),
+    column("~sure", false, |row| {
+        crate::view::identifier(row.confidence)
+    }),
+    column("~basis", false, |row| {
+        row.basis.map(crate::view::identifier).unwrap_or_default()
+    }),
+    column("~unit", false, unit),
+];
+
+fn table(rows: &[Row], is_wide: bool) -> Table {
+    let columns = || {
+        COLUMNS
+            .iter()
+            .filter(move |column| is_wide || column.is_narrow)
+    };
+    let titles: Vec<&str> = columns().map(|column| column.title).collect();
+    let mut table = Table::new(&titles);
     for row in rows {
-        table.row([
-            row.pid.to_string(),
-            row.comm.clone(),
-            compact(row.vm_size),
-            compact(row.rss),
-            compact_signed(row.growth),
-            whole(row.calls_per_second),
-            allocators_of(row),
-            row.reason.to_owned(),
-        ]);
+        table.row(columns().map(|column| (column.cell)(row)));
     }
     table
 }
