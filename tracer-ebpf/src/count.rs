@@ -19,7 +19,7 @@ use tracer_ebpf::{
 };
 
 use crate::{
-    memory::{Running, Task},
+    memory::Task,
     opaque::opaque,
     regs::{Registers, Saved},
 };
@@ -123,7 +123,7 @@ pub fn count_end(_ctx: RawTracePointContext) -> i32 {
 /// A call was left, whose saved registers are at `regs`.
 #[inline(always)]
 fn count_call(regs: u64, ret: u64) {
-    let saved = Saved::of(Running::task(), regs);
+    let saved = Saved::at(regs);
     let kind = kind_of(saved.number());
     if kind == 0 {
         return;

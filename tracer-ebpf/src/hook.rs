@@ -34,13 +34,13 @@ pub fn sys_enter(ctx: RawTracePointContext) -> i32 {
 /// `sys_exit(regs, ret)`, likewise.
 #[raw_tracepoint(tracepoint = "sys_exit")]
 pub fn sys_exit(ctx: RawTracePointContext) -> i32 {
-    let task = Running::task();
-    let saved = Saved::of(task, ctx.arg::<u64>(0));
+    let saved = Saved::at(ctx.arg::<u64>(0));
     // Most calls of the machine are not ours: that costs less to know than whose they are.
     if saved.nr().is_some_and(|nr| Plan::of(nr).is_none()) {
         return 0;
     }
-    let id = bpf_get_current_pid_tgid();
+    let task = Running::task();
+    let id = task.id();
     if let Some(target) = TARGETS.get_ptr_mut((id >> 32) as u32) {
         let ret = ctx.arg::<i64>(1);
         call::exit(id, target, &Left { task, saved, ret }, Kinds::ALL);

@@ -335,6 +335,11 @@ impl InFlight {
     };
 }
 
+/// Stands in the programs for a call of the kernel's function `bpf_rdonly_cast` (Linux 6.2 and
+/// newer), whose number differs from kernel to kernel: an instruction that calls a helper that no
+/// kernel has. User space replaces it before loading, or leaves it where no path leads to it.
+pub const CAST_CALL: u64 = 0x7ace_0001_0000_0085;
+
 /// Byte offsets in this kernel's structures, resolved from its BTF at load.
 ///
 /// `known == 0` switches every read of kernel memory off.
@@ -349,6 +354,11 @@ pub struct Layout {
     /// verifier knows their types. That takes `bpf_get_current_task_btf` and
     /// `bpf_task_pt_regs`, which are there since Linux 5.15.
     pub direct: u32,
+    /// The number of the kernel's function that gives an address a type, which [`CAST_CALL`]
+    /// calls; 0 if it has none, and where nothing is loaded directly.
+    pub cast: u32,
+    /// The number of the type `struct pt_regs`, if there is that function.
+    pub registers: u32,
     /// `task_struct.mm`.
     pub task_mm: u32,
     /// `task_struct.tgid`.
@@ -410,6 +420,16 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// The same, but that nothing is loaded directly.
+    #[must_use]
+    pub const fn without_direct_loads(self) -> Self {
+        Self {
+            direct: 0,
+            cast: 0,
+            ..self
+        }
+    }
+
     /// Nothing known.
     pub const UNKNOWN: Self = zerocopy::transmute!([0u8; size_of::<Self>()]);
 }

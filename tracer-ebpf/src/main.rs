@@ -5,7 +5,7 @@
 //! [`memory`] and [`file`] read what the kernel knows; [`stack`] copies callers' stacks; [`emit`] is the
 //! one writer of the ring and counts what it loses, [`maps`] holds what they share. [`count`] stands apart: it counts
 //! the calls of every process, where nobody is traced. [`opaque`] hides values from the compiler
-//! where the verifier needs to see what is done with them. [`allocator`] is the heap view, a family
+//! where the verifier needs to see what is done with them, [`cast`] tells it the types of others. [`allocator`] is the heap view, a family
 //! of its own: its programs are loaded only if it is asked for, and add up in [`allocator_maps`]
 //! what others write into the ring.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
@@ -16,6 +16,8 @@ mod allocator;
 mod allocator_maps;
 #[cfg(target_arch = "bpf")]
 mod call;
+#[cfg(target_arch = "bpf")]
+mod cast;
 #[cfg(target_arch = "bpf")]
 mod count;
 #[cfg(target_arch = "bpf")]

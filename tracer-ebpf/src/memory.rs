@@ -7,8 +7,11 @@
 
 use core::{mem::MaybeUninit, ptr};
 
-use aya_ebpf::helpers::generated::{
-    bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_probe_read_user,
+use aya_ebpf::helpers::{
+    bpf_get_current_pid_tgid,
+    generated::{
+        bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_probe_read_user,
+    },
 };
 use tracer_ebpf::{Figures, Layout, MM_WINDOW, RSS_WINDOW, STACK_WORDS};
 
@@ -59,6 +62,16 @@ impl Running {
     #[inline(always)]
     pub const fn pointer(self) -> u64 {
         self.0
+    }
+
+    /// Its thread, and in the upper half its process, as `bpf_get_current_pid_tgid` tells them.
+    #[inline(always)]
+    pub fn id(self) -> u64 {
+        if !loads_directly() {
+            return bpf_get_current_pid_tgid();
+        }
+        let number = |place: &'static u32| u64::from(load::<u32>(self.0, field(place)));
+        number(&LAYOUT.task_tgid) << 32 | number(&LAYOUT.task_pid)
     }
 
     /// The figures of its address space; zero if it has none (any more).

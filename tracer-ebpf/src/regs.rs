@@ -3,7 +3,10 @@
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_task_pt_regs};
 use tracer_ebpf::STACK_REGISTERS;
 
-use crate::memory::{Running, load, loads_directly};
+use crate::{
+    cast::{can_cast, registers_at},
+    memory::{Running, load, loads_directly},
+};
 
 /// What a call was made with.
 pub struct Registers {
@@ -26,12 +29,15 @@ pub struct Saved(u64);
 impl Saved {
     /// Those of the running task, which its hook was given at an address in the kernel.
     #[inline(always)]
-    pub fn of(task: Running, address: u64) -> Self {
+    pub fn at(address: u64) -> Self {
         if !loads_directly() {
             return Self(address);
         }
+        if can_cast() {
+            return Self(registers_at(address));
+        }
         // SAFETY: the helper takes a task and cannot fail.
-        Self(unsafe { bpf_task_pt_regs(task.pointer() as *mut _) } as u64)
+        Self(unsafe { bpf_task_pt_regs(Running::task().pointer() as *mut _) } as u64)
     }
 
     /// Their address in the kernel.

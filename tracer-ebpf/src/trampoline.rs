@@ -77,7 +77,7 @@ pub fn fentry_exit_group(ctx: FEntryContext) -> i32 {
 #[inline(always)]
 fn exit(ctx: &FExitContext, id: u64, target: *mut Target, kinds: Kinds) {
     let task = Running::task();
-    let saved = Saved::of(task, ctx.arg::<u64>(0));
+    let saved = Saved::at(ctx.arg::<u64>(0));
     let ret = ctx.arg::<i64>(1);
     call::exit(id, target, &Left { task, saved, ret }, kinds);
 }
@@ -86,7 +86,7 @@ fn exit(ctx: &FExitContext, id: u64, target: *mut Target, kinds: Kinds) {
 fn enter(ctx: &FEntryContext) -> i32 {
     let id = bpf_get_current_pid_tgid();
     if let Some(target) = TARGETS.get_ptr_mut((id >> 32) as u32) {
-        let regs = Saved::of(Running::task(), ctx.arg::<u64>(0)).read();
+        let regs = Saved::at(ctx.arg::<u64>(0)).read();
         if let Some(plan) = Plan::of(regs.nr)
             && !regs.is_32_bit
         {

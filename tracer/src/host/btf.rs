@@ -42,6 +42,8 @@ enum Type {
         element: u32,
     },
     Alias(u32),
+    /// With the place of its name.
+    Function(u32),
     Other,
 }
 
@@ -131,12 +133,26 @@ impl Btf {
         }
     }
 
-    /// The first structure of a name that has members.
-    fn structure(&self, wanted: &str) -> Option<u32> {
-        let at = self.types.iter().position(|found| match found {
+    /// The number of the first structure of a name that has members.
+    #[must_use]
+    pub fn structure(&self, wanted: &str) -> Option<u32> {
+        self.position(|found| match found {
             Type::Aggregate { name, count, .. } => *count > 0 && self.is_named(*name, wanted),
             _ => false,
-        });
+        })
+    }
+
+    /// The number of the first function of a name.
+    #[must_use]
+    pub fn function(&self, wanted: &str) -> Option<u32> {
+        self.position(|found| match found {
+            Type::Function(name) => self.is_named(*name, wanted),
+            _ => false,
+        })
+    }
+
+    fn position(&self, is_wanted: impl Fn(&Type) -> bool) -> Option<u32> {
+        let at = self.types.iter().position(is_wanted);
         at.and_then(|at| u32::try_from(at).ok())
     }
 
@@ -255,7 +271,8 @@ fn read_type(reader: &mut Reader<'_>) -> Result<Type> {
             reader.skip(12 * len as usize);
             Type::Other
         }
-        7 | 12 | 16 => Type::Other,
+        12 => Type::Function(name),
+        7 | 16 => Type::Other,
         kind => bail!("the kernel's BTF holds types of kind {kind}, which is unknown"),
     })
 }
@@ -308,6 +325,8 @@ mod tests {
         assert!(total.offset > 0 && stack.offset > total.offset);
         assert!(btf.member("mm_struct", "no_such_member").is_err());
         assert!(btf.member("no_such_struct", "x").is_err());
+        assert!(btf.structure("mm_struct").is_some() && btf.function("mm_struct").is_none());
+        assert!(btf.function("do_mmap").is_some() && btf.structure("do_mmap").is_none());
     }
 
     proptest! {

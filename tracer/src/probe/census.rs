@@ -19,6 +19,7 @@ use super::{
     error::{ProbeError, refused, verifier},
     load,
     meter::Meter,
+    object,
 };
 use crate::{
     audit::counts::{Counts, Sizes, Tally, Turnover},
@@ -80,11 +81,7 @@ impl Census {
         let (layout, _) = load::prepare()?;
         match Self::open_with(room, wish, layout) {
             Err(ProbeError::Unsupported(_)) if layout.direct != 0 => {
-                let layout = Layout {
-                    direct: 0,
-                    ..layout
-                };
-                Self::open_with(room, wish, layout)
+                Self::open_with(room, wish, layout.without_direct_loads())
             }
             opened => opened,
         }
@@ -103,7 +100,7 @@ impl Census {
             .map_max_entries("SPOTS", UNUSED_LRU)
             .map_max_entries("STACKS_SENT", UNUSED_LRU)
             .map_max_entries("EVENTS", UNUSED_RING)
-            .load(load::OBJECT)
+            .load(object::for_kernel(&layout))
             .map_err(|error| refused("loading the maps of counts", &error))?;
         let tallies = load::take(&mut ebpf, "TALLIES", HashMap::try_from)?;
         let turnover = load::take(&mut ebpf, "TURNOVER", PerCpuArray::try_from)?;

@@ -40,8 +40,14 @@ pub fn resolve(btf: &Btf) -> Result<Layout> {
     if (last - window) as usize + WORD > MM_WINDOW {
         bail!("this kernel keeps the sizes of an address space too far apart");
     }
+    let cast = btf
+        .function("bpf_rdonly_cast")
+        .zip(btf.structure("pt_regs"));
+    let (cast, registers) = cast.unwrap_or_default();
     let layout = Layout {
         known: 1,
+        cast,
+        registers,
         task_mm: offset("task_struct", "mm")?,
         task_tgid: offset("task_struct", "tgid")?,
         task_pid: offset("task_struct", "pid")?,

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::OnceLock};
 
 use aya::{
-    Ebpf, EbpfLoader, include_bytes_aligned,
+    Ebpf, EbpfLoader,
     maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf},
 };
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use super::{
     layout,
     loss::{Counters, Losses, MissedStacks},
     meter::Meter,
+    object,
     options::{Options, StackWish},
     plan::plans,
     ring::Ring,
@@ -32,7 +33,6 @@ use crate::{
     units::{Bytes, Pid, Span},
 };
 
-pub(super) static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
 const KERNEL_TYPES: &str = "/sys/kernel/btf/vmlinux";
 
 /// What this kernel gave and what it did not.
@@ -131,7 +131,9 @@ impl Probes {
             .map_err(|_| ProbeError::Unsupported("the ring must be smaller than 4 GiB".into()))?;
         let mut ebpf = open(layout, ring_size, options.stacks, options.heap.as_ref())?;
         // Before the maps are taken out of it.
-        let multi = options.heap.map(|_| heap::multi(&ebpf, OBJECT));
+        let multi = options
+            .heap
+            .map(|_| heap::multi(&ebpf, object::for_kernel(&layout)));
         let spots = take(&mut ebpf, "SPOTS", HashMap::try_from)?;
         let missed = MissedStacks::new(take(&mut ebpf, "STACKS_MISSED", PerCpuArray::try_from)?);
         let targets = take(&mut ebpf, "TARGETS", HashMap::try_from)?;
@@ -349,7 +351,7 @@ fn parts(options: &Options, layout: &Layout) -> Vec<Part> {
 fn without(left_out: &[Part], mut options: Options, mut layout: Layout) -> (Options, Layout) {
     for part in left_out {
         match part {
-            Part::DirectLoads => layout.direct = 0,
+            Part::DirectLoads => layout = layout.without_direct_loads(),
             Part::Heap => options.heap = None,
             Part::Stacks => options.stacks = StackWish::NONE,
         }
@@ -359,13 +361,13 @@ fn without(left_out: &[Part], mut options: Options, mut layout: Layout) -> (Opti
 
 /// Whether this build has a kernel side.
 pub(super) const fn is_built() -> bool {
-    !OBJECT.is_empty()
+    !object::built().is_empty()
 }
 
 /// Makes sure that this kernel has what cannot be done without; where it keeps what is read, and
 /// what it lacks.
 pub(super) fn prepare() -> Result<(Layout, Availability), ProbeError> {
-    if OBJECT.is_empty() {
+    if !is_built() {
         return Err(ProbeError::NotBuilt);
     }
     let release = Release::running().map_err(|error| unsupported(&error))?;
@@ -428,7 +430,7 @@ pub(super) fn open(
         .override_global("LOOK_EVERY", &look_every(ring_size), true)
         .override_global("HEAP", settings.as_bytes(), true)
         .map_max_entries("EVENTS", ring_size)
-        .load(OBJECT)
+        .load(object::for_kernel(&layout))
         .map_err(|error| refused("loading the probes' maps", &error))
 }
 
@@ -453,9 +455,11 @@ fn kernel_layout() -> anyhow::Result<Layout> {
 /// A layout whose structures are loaded from directly where a kernel of that release lets
 /// programs do so.
 pub(super) fn with_direct_loads(layout: Layout, release: Release) -> Layout {
-    let direct = layout.known != 0 && release >= Release::DIRECT_LOADS;
+    if layout.known == 0 || release < Release::DIRECT_LOADS {
+        return layout.without_direct_loads();
+    }
     Layout {
-        direct: u32::from(direct),
+        direct: 1,
         ..layout
     }
 }

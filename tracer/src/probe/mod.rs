@@ -13,6 +13,7 @@ mod load;
 mod loss;
 mod meter;
 mod multi;
+mod object;
 mod options;
 mod plan;
 mod ring;

@@ -4,7 +4,7 @@
 use aya::{Ebpf, maps::MapType, programs::Program, sys::is_map_supported};
 use tracer_ebpf::Layout;
 
-use super::{attach, error::refused, heap, layout, load, options::StackWish};
+use super::{attach, error::refused, heap, layout, load, object, options::StackWish};
 use crate::{
     diagnosis::{Fact, LoadedProgram, Topic, VERIFIER_LIMIT},
     host::{kernel::Release, survey},
@@ -144,7 +144,10 @@ impl Trial {
         });
         let (fact, layout) = match tried {
             Some(Ok(())) => (Fact::yes(Topic::DirectLoads, ""), direct),
-            Some(Err(error)) => (Fact::no(Topic::DirectLoads, error.to_string()), layout),
+            Some(Err(error)) => {
+                let fact = Fact::no(Topic::DirectLoads, error.to_string());
+                (fact, layout.without_direct_loads())
+            }
             None if layout.known == 0 => (Fact::no(Topic::DirectLoads, "without offsets"), layout),
             None => {
                 let why = format!("Linux {} and newer have them", Release::DIRECT_LOADS);
@@ -200,11 +203,12 @@ impl Trial {
             }
             Err(error) => Fact::no(Topic::Trampolines, attach::refusal(error)),
         });
-        self.facts
-            .push(match heap::try_out(&mut ebpf, load::OBJECT) {
+        self.facts.push(
+            match heap::try_out(&mut ebpf, object::for_kernel(&layout)) {
                 Ok(how) => Fact::yes(Topic::HeapView, how),
                 Err(error) => Fact::no(Topic::HeapView, error.to_string()),
-            });
+            },
+        );
         self.measure(&ebpf);
         self.budget();
         self.facts.extend(survey::jit().or_else(|| jitted(&ebpf)));

@@ -1,6 +1,11 @@
 //! What the tracer costs is said, and bounded where bounds are set.
 
+use std::{thread, time::Duration};
+
 use crate::harness::{Target, Tracer, command, fact, wait_for, workload_program};
+
+/// Longer than the tracer has the kernel measure its programs, which costs more than they do.
+const MEASURES_ITSELF: Duration = Duration::from_millis(500);
 
 /// Processor time and memory in every report, and what the probes took where the kernel tells.
 #[test]
@@ -63,4 +68,51 @@ fn events_beyond_the_bound_are_left_out_and_told_of() {
     assert!(!account.list("/unobserved").is_empty(), "{account}");
     assert_eq!(account.drift(), 0, "{account}");
     assert_ne!(account.text("/verdict/confidence"), "high", "{account}");
+}
+
+/// The least that a call took of several times many.
+fn best(pacer: &mut Target, call: &str) -> f64 {
+    const TIMES: u32 = 30;
+    const CALLS: u32 = 2000;
+    let times = (0..TIMES).map(|_| {
+        pacer.say(&format!("{call} {CALLS}"));
+        let answer = pacer.lines.next().expect("an answer");
+        let nanos = answer
+            .rsplit(' ')
+            .next()
+            .and_then(|nanos| nanos.parse().ok());
+        nanos.unwrap_or_else(|| panic!("{answer}"))
+    });
+    times.fold(f64::MAX, f64::min) / f64::from(CALLS)
+}
+
+/// Calls of others leave no event, however they are captured. What they cost is told, as it differs
+/// between kernels: `cargo xtask bench` measures it where the kernel permits.
+#[test]
+#[ignore = "loads probes into the kernel: needs root"]
+fn calls_of_others_leave_no_trace() {
+    let mut pacer = Target::start(command(workload_program()).arg("pace"));
+    pacer.lines.find_text("ready");
+    let sleeper = Target::start(command("sleep").arg("1000"));
+    for capture in ["tracepoints", "trampolines"] {
+        let pid = sleeper.pid().to_string();
+        let bare = ["getppid", "pair"].map(|call| best(&mut pacer, call));
+        let tracer = Tracer::report(&["--capture", capture, "--pid", &pid], &[]);
+        if !tracer.begins_with(sleeper.pid()) {
+            let said = tracer.finish().stderr;
+            assert!(said.contains("refuses trampolines"), "{said}");
+            fact("cost for others, trampolines", "refused here");
+            continue;
+        }
+        tracer.wait_until_observed(&[sleeper.pid()]);
+        thread::sleep(MEASURES_ITSELF);
+        let observed = ["getppid", "pair"].map(|call| best(&mut pacer, call));
+        let account = tracer.interrupt().account();
+        assert_eq!(account.number("/events/received"), 0, "{account}");
+        let [getppid, pair] = [0, 1].map(|index| observed[index] / bare[index]);
+        fact(
+            &format!("cost for others, {capture}"),
+            format!("getppid x{getppid:.2}, mmap and munmap x{pair:.2}"),
+        );
+    }
 }

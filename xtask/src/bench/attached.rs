@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const SETTLE: Duration = Duration::from_millis(1500);
 /// One that compiles C first.
 const SETTLE_COMPILED: Duration = Duration::from_secs(6);
+/// How long the tracer measures what its own probes cost, which itself costs whoever makes calls.
+const MEASURES_ITSELF: Duration = Duration::from_millis(500);
 /// Between two looks at whether the tracer waits for events: five of its turns.
 const LOOK: Duration = Duration::from_millis(100);
 /// Ticks of processor time in a second (`USER_HZ`).
@@ -148,7 +150,7 @@ impl Attached {
             before: if how.has_heap() {
                 SETTLE
             } else {
-                Duration::ZERO
+                MEASURES_ITSELF
             },
         };
         attached.settle(&program)?;

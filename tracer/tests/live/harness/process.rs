@@ -158,10 +158,15 @@ impl Target {
         self.running.pid()
     }
 
-    /// Writes a line to its standard input.
+    /// Writes an empty line to its standard input.
     pub fn go(&mut self) {
+        self.say("");
+    }
+
+    /// Writes a line to its standard input.
+    pub fn say(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("its input is open");
-        stdin.write_all(b"\n").expect("it reads");
+        writeln!(stdin, "{line}").expect("it reads");
     }
 
     /// Closes its standard input and waits until it has ended by itself.

@@ -63,11 +63,15 @@ impl Tracer {
         let arguments = [&["--pid", &list], arguments].concat();
         let tracer = Self::report(&arguments, &[]);
         let last = *pids.last().expect("somebody to attach to");
-        let has_targets = wait_for("the tracer to have targets", || match is_target(last) {
+        tracer.begins_with(last).then_some(tracer)
+    }
+
+    /// Waits until what this process does is recorded, or the tracer has said why it cannot begin.
+    pub fn begins_with(&self, pid: u32) -> bool {
+        wait_for("the tracer to have a target", || match is_target(pid) {
             true => Some(true),
-            false => tracer.refusal().map(|_| false),
-        });
-        has_targets.then_some(tracer)
+            false => self.refusal().map(|_| false),
+        })
     }
 
     /// Waits until what this process does from now on is recorded.
