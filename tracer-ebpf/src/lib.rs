@@ -102,7 +102,7 @@ pub mod plan {
     pub const CONTEXT: u16 = 1 << 8;
     /// It makes or replaces a process.
     pub const TASK: u16 = 1 << 9;
-    /// Its caller's stack matters, subject to the next three.
+    /// Its caller's stack matters, subject to those that follow.
     pub const STACK: u16 = 1 << 10;
     /// Only if its second argument, a length, is above a threshold.
     pub const STACK_BY_LENGTH: u16 = 1 << 11;
@@ -110,8 +110,6 @@ pub mod plan {
     pub const STACK_BY_ADVICE: u16 = 1 << 12;
     /// Only if its fourth argument is.
     pub const STACK_BY_FOURTH: u16 = 1 << 13;
-    /// Only if its third argument is a protection that lets memory be written.
-    pub const STACK_BY_PROT: u16 = 1 << 14;
 }
 
 /// The kernel's own figures of an address space, read from `mm_struct`.

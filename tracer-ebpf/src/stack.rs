@@ -37,7 +37,6 @@ const SEED: u64 = 0x243f_6a88_85a3_08d3;
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 // include/uapi/asm-generic/mman-common.h
-const PROT_WRITE: u64 = 2;
 const MADV_DONTNEED: u64 = 4;
 const MADV_FREE: u64 = 8;
 const MADV_REMOVE: u64 = 9;
@@ -101,8 +100,7 @@ fn is_about_enough(plan: Plan, regs: &Registers, ret: i64, before: u64) -> bool 
     }
     let long = !plan.has(plan::STACK_BY_LENGTH) || length >= limit(&STACK_LIMITS.threshold);
     let released = !plan.has(plan::STACK_BY_ADVICE) || releases(third);
-    let commits = !plan.has(plan::STACK_BY_PROT) || third & PROT_WRITE != 0;
-    long && released && commits
+    long && released
 }
 
 #[inline(always)]

@@ -46,15 +46,16 @@ fn plan_of(call: Syscall) -> u16 {
     }
 }
 
-/// Whose callers' stacks matter: of calls that change VmSize or give memory back.
+/// Whose callers' stacks matter: of calls that change VmSize, give memory back or split mappings.
 const fn stack_of(call: Syscall) -> u16 {
     match call {
-        Syscall::Mmap | Syscall::Munmap | Syscall::Mremap => plan::STACK | plan::STACK_BY_LENGTH,
+        Syscall::Mmap
+        | Syscall::Munmap
+        | Syscall::Mremap
+        | Syscall::Mprotect
+        | Syscall::PkeyMprotect => plan::STACK | plan::STACK_BY_LENGTH,
         Syscall::Madvise => plan::STACK | plan::STACK_BY_LENGTH | plan::STACK_BY_ADVICE,
         Syscall::ProcessMadvise => plan::STACK | plan::STACK_BY_FOURTH,
-        Syscall::Mprotect | Syscall::PkeyMprotect => {
-            plan::STACK | plan::STACK_BY_LENGTH | plan::STACK_BY_PROT
-        }
         Syscall::Brk | Syscall::Shmat | Syscall::Shmdt | Syscall::RemapFilePages => plan::STACK,
         _ => 0,
     }

@@ -19,6 +19,7 @@ impl Space {
         };
         self.latest = self.latest.max(event.exited);
         let before = self.vm_size();
+        let pieces = self.map.len();
         let raced = self.raced(event, call);
         let mut effect = match call.outcome {
             Ok(result) => self.succeeded(event, call, result),
@@ -29,6 +30,11 @@ impl Space {
         if effect.unmapped.0 > 0 || effect.discarded.0 > 0 {
             let site = self.site(call);
             self.flows.acted(site, effect.unmapped, effect.discarded);
+        }
+        let more = self.map.len().saturating_sub(pieces);
+        if more > 0 && splits(&call.request) {
+            let site = self.site(call);
+            self.flows.split(call.syscall, site, more as u64);
         }
         if raced && effect.doubt.is_none() {
             effect.doubt = Some(Doubt::Race);
@@ -119,6 +125,15 @@ impl Space {
             _ => effect,
         }
     }
+}
+
+/// Whether a request that makes more pieces makes more mappings of those there are: others add
+/// one, or tell pieces apart that are one mapping to the kernel.
+const fn splits(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Protect { .. } | Request::Unmap(_) | Request::Name { .. } | Request::Lock { .. }
+    )
 }
 
 /// The effect of a call that succeeded, hence on bytes that are all mapped: if `covered` of

@@ -7,7 +7,10 @@ use super::{
     pace::Pace,
     piece::{Backing, Piece, Provenance, SiteId},
 };
-use crate::units::{Bytes, Nanos, Span};
+use crate::{
+    event::Syscall,
+    units::{Bytes, Nanos, Span},
+};
 
 /// What bytes have in common that are summed together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,6 +95,7 @@ pub struct Flows {
     by_source: FxHashMap<Source, Flow>,
     turnover: FxHashMap<(Source, SizeClass), Turnover>,
     releases: FxHashMap<SiteId, Released>,
+    splits: FxHashMap<(Syscall, SiteId), u64>,
 }
 
 /// What the calls of one site gave back, whoever had mapped it.
@@ -166,6 +170,17 @@ impl Flows {
         sums.discarded += discarded;
     }
 
+    /// How many pieces calls made of others, by call and site, in no particular order.
+    pub fn splits(&self) -> impl Iterator<Item = (Syscall, SiteId, u64)> {
+        let each = self.splits.iter();
+        each.map(|((call, site), count)| (*call, *site, *count))
+    }
+
+    /// A call made more pieces of those there were.
+    pub(super) fn split(&mut self, call: Syscall, site: SiteId, more: u64) {
+        *self.splits.entry((call, site)).or_default() += more;
+    }
+
     /// The sums a piece's bytes count into, to be added to.
     pub(super) fn of(&mut self, piece: &Piece) -> &mut Flow {
         self.by_source.entry(Source::of(piece)).or_default()
@@ -205,7 +220,6 @@ mod tests {
 
     fn piece(mapped: u64, at: u64) -> Piece {
         use crate::{
-            event::Syscall,
             space::piece::{Content, Origin, Prot, Traits},
             units::Tid,
         };

@@ -37,6 +37,11 @@ impl Intervals {
         Bytes(self.total)
     }
 
+    /// How many runs there are.
+    pub(super) fn len(&self) -> usize {
+        self.by_end.len()
+    }
+
     /// A number that changes whenever an executable file piece comes or goes.
     pub(super) const fn code_version(&self) -> u64 {
         self.code_version

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::harness::{Account, Target, Tracer, command, fact, skip, workload_program};
+use crate::harness::{Account, Lines, Target, Tracer, command, fact, skip, workload_program};
 
 const GIB: u64 = 1 << 30;
 
@@ -68,18 +68,50 @@ fn are_read_and_used() {
     assert!(summary.starts_with("RLIMIT_AS"), "{limited}");
 }
 
+/// The limit on mappings, unless it is too high to come near to.
+fn limit_on_mappings() -> Option<u64> {
+    const MOST: u64 = 100_000;
+    let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
+    let limit = limit.trim().parse().ok().filter(|limit| *limit <= MOST);
+    if limit.is_none() {
+        skip("vm.max_map_count is too high to come near to");
+    }
+    limit
+}
+
+/// Three quarters of the mappings come from one place of the program, which is named.
+#[test]
+#[ignore = "loads probes into the kernel: needs root"]
+fn who_splits_mappings_is_named() {
+    let Some(limit) = limit_on_mappings() else {
+        return;
+    };
+    let count = (limit * 3 / 4).to_string();
+    let program = workload_program();
+    let program = program.to_str().expect("a plain path");
+    let mut tracer = Tracer::launch(&[program, "mappings", "--count", &count], &[]);
+    let lines = Lines::of(tracer.take_stdout());
+    lines.next().expect("it says when it has them");
+    let account = tracer.interrupt().account();
+    account.check_trust();
+    let finding = account.finding("many-mappings").expect("three quarters");
+    let facts = finding["evidence"].as_array().expect("facts").iter();
+    let split = facts
+        .filter_map(|fact| fact.as_str())
+        .find_map(|fact| fact.strip_prefix("split since the beginning: "))
+        .unwrap_or_else(|| panic!("{account}"));
+    let (times, rest) = split.split_once(" times by ").expect("a number");
+    let times: u64 = times.replace(',', "").parse().expect("a number");
+    // The first page of all splits its mapping once, each of the others twice.
+    assert!(times + 100 > limit * 3 / 4, "{split}");
+    assert!(rest.starts_with("mprotect in "), "{split}");
+    assert!(rest.contains("scatter"), "{split}");
+}
+
 #[test]
 #[ignore = "loads probes into the kernel: needs root"]
 fn many_mappings_come_near_the_limit_of_the_kernel() {
-    const MOST: u64 = 100_000;
-    let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
-    let Some(limit) = limit
-        .trim()
-        .parse::<u64>()
-        .ok()
-        .filter(|limit| *limit <= MOST)
-    else {
-        skip("vm.max_map_count is too high to come near to");
+    let Some(limit) = limit_on_mappings() else {
         return;
     };
     let mut program = command(workload_program());

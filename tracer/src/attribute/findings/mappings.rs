@@ -56,7 +56,8 @@ pub fn find(case: &Case<'_>) -> Vec<Finding> {
             text::grouped(most)
         ))
         .fact(format!("mappings: {}", shares.collect::<Vec<_>>().join(", ")))
-        .facts(splits(case, owner))
+        .facts(kept_apart(case, owner))
+        .facts(split_by(case))
         .places()
         .settings()
         .sure(Confidence::High)
@@ -72,8 +73,28 @@ pub fn find(case: &Case<'_>) -> Vec<Finding> {
     vec![draft.done()]
 }
 
+/// Which calls made several mappings of one, and from where.
+fn split_by(case: &Case<'_>) -> Option<String> {
+    let mut by_place: BTreeMap<(&'static str, Option<String>), u64> = BTreeMap::new();
+    for (call, site, count) in case.evidence.space.flows().splits() {
+        let place = case.place(site);
+        *by_place.entry((call.name(), place)).or_default() += count;
+    }
+    let mut places: Vec<_> = by_place.into_iter().collect();
+    places.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let told = places
+        .into_iter()
+        .take(LISTED)
+        .map(|((call, place), count)| {
+            let place = place.map_or_else(String::new, |place| format!(" in {place}"));
+            format!("{} times by {call}{place}", text::grouped(count))
+        });
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| format!("split since the beginning: {}", told.join(", ")))
+}
+
 /// What keeps an owner's neighbours apart.
-fn splits(case: &Case<'_>, owner: &Owner) -> Option<String> {
+fn kept_apart(case: &Case<'_>, owner: &Owner) -> Option<String> {
     let (mut protection, mut marks, mut gaps) = (0_u64, 0_u64, 0_u64);
     let parts: Vec<&Part> = case.parts_of(owner).collect();
     for pair in parts.windows(2) {

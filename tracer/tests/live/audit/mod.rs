@@ -4,7 +4,11 @@
 mod groups;
 mod picked;
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 
@@ -254,8 +258,13 @@ fn counts_equal_the_calls_made() {
 #[test]
 #[ignore = "loads probes into the kernel: needs root"]
 fn failed_calls_are_counted_apart() {
-    let Some(python) = installed("python3") else {
-        return skip("no python3");
+    let has_ctypes = |python: &PathBuf| {
+        let mut import = command(python);
+        import.args(["-c", "import ctypes"]).stderr(Stdio::null());
+        import.status().is_ok_and(|status| status.success())
+    };
+    let Some(python) = installed("python3").filter(has_ctypes) else {
+        return skip("no python3 with its module ctypes");
     };
     let text = "import ctypes\nc = ctypes.CDLL(None)\nprint('up', flush=True)\ninput()\n\
                 for _ in range(7): c.munmap(ctypes.c_void_p(1), 4096)\nprint('made', flush=True)\ninput()";

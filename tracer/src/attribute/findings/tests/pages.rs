@@ -204,6 +204,8 @@ fn many_mappings_are_told_with_who_splits_them() {
         "{:?}",
         many.evidence
     );
+    let split = "split since the beginning: 511 times by mprotect";
+    assert_eq!(many.evidence[2], split);
 }
 
 #[test]
