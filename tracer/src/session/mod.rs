@@ -48,8 +48,8 @@ const MOST_DRAINS: usize = 128;
 const LATE: u64 = 50_000_000;
 /// Events that wait for readings, usually: some 60 MiB.
 const MOST_WAITING: usize = 1 << 18;
-/// Processes looked at in one turn. That many cost about a tenth of a processor.
-const LOOKED_AT: usize = 256;
+/// Processes looked at in one turn. That many cost about a twentieth of a processor.
+const LOOKED_AT: usize = 64;
 /// Children whose reports are kept after their end; of more only the number.
 const MOST_ENDED: usize = 1000;
 
