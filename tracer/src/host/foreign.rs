@@ -67,17 +67,27 @@ pub fn open_mapped(pid: Pid, span: Span) -> io::Result<File> {
     look(by_mapping).or_else(|_| look(as_program))
 }
 
-/// The root directory of a process, kept: it is there when the process is gone.
+/// The root directory of a process, kept: it is there when the process is gone. Or another folder
+/// that paths lead to nothing above of.
 #[derive(Debug)]
 pub struct RootFolder(OwnedFd);
 
 impl RootFolder {
+    /// A folder of this process' own file system.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn at(folder: &Path) -> io::Result<Self> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        Ok(Self(open(folder, flags, Mode::empty())?))
+    }
+
     /// That of a process.
     ///
     /// # Errors
     /// It is gone, or may not be looked at.
     pub fn of(pid: Pid) -> io::Result<Self> {
-        Ok(Self(root_directory(&format!("/proc/{pid}/root"))?))
+        Self::at(Path::new(&format!("/proc/{pid}/root")))
     }
 
     /// Opens a regular file below it, through no link.

@@ -1,5 +1,6 @@
 //! Whole stacks of callers, on a stock system: no frame pointers, stripped libraries.
 
+mod debug_info;
 mod runtimes;
 
 use std::{
@@ -43,6 +44,16 @@ int main(int argc, char **argv)
 "#;
 
 fn compile(folder: &Folder, name: &str, compiler: &str, source: &str) -> Option<PathBuf> {
+    compile_with(folder, name, compiler, source, &[])
+}
+
+fn compile_with(
+    folder: &Folder,
+    name: &str,
+    compiler: &str,
+    source: &str,
+    options: &[&str],
+) -> Option<PathBuf> {
     let Some(compiler) = installed(compiler) else {
         skip(&format!("no {compiler}"));
         return None;
@@ -59,7 +70,7 @@ fn compile(folder: &Folder, name: &str, compiler: &str, source: &str) -> Option<
         "-fomit-frame-pointer",
         "-fno-optimize-sibling-calls",
     ]);
-    command.args(["-pthread", "-o"]);
+    command.args(options).args(["-pthread", "-o"]);
     command.arg(&program).arg(&path);
     assert!(command.status().expect("it is installed").success());
     Some(program)

@@ -76,7 +76,7 @@ const BUILD_PROGRAMS: [(&str, Need); 3] = [
         need("make", &["make"], "builds the jemalloc inside the workload"),
     ),
 ];
-const TEST_PROGRAMS: [(&str, Need); 8] = [
+const TEST_PROGRAMS: [(&str, Need); 11] = [
     (
         "musl-gcc",
         Need {
@@ -91,6 +91,33 @@ const TEST_PROGRAMS: [(&str, Need); 8] = [
     (
         "gcc",
         need("gcc", &["gcc"], "compiles C programs that tests trace"),
+    ),
+    (
+        "objcopy",
+        need(
+            "objcopy, nm, readelf and strip",
+            &["binutils"],
+            "packages programs that tests trace as distributions do",
+        ),
+    ),
+    (
+        "xz",
+        need(
+            "xz",
+            &["xz-utils"],
+            "packs symbols into a program as Fedora does, for tests",
+        ),
+    ),
+    (
+        "dwz",
+        Need {
+            optional: true,
+            ..need(
+                "dwz",
+                &["dwz"],
+                "makes debug files that tests read smaller, as distributions do",
+            )
+        },
     ),
     (
         "strace",
@@ -420,7 +447,7 @@ mod tests {
     #[test]
     fn an_empty_system_is_told_both_commands() {
         let text = instructions(
-            &[COMPILER, LLVM, TEST_PROGRAMS[2].1.clone()],
+            &[COMPILER, LLVM, TEST_PROGRAMS[5].1.clone()],
             &Plan::default(),
         );
         assert!(text.contains("rustup toolchain install nightly --component rust-src"));

@@ -6,9 +6,12 @@
 //! nothing that they name is opened; the private module `debug_file` has the one exception.
 
 mod code;
+mod compressed;
 mod debug_file;
+mod mini_debug;
 mod object_file;
 mod perf_map;
+mod private_copy;
 mod symbols;
 mod walk;
 
@@ -220,7 +223,7 @@ impl Stacks {
         offsets: &[u64],
     ) -> Result<Vec<(u64, Vec<Symbol>)>, String> {
         let object = self.files.open(pid, Span::default(), file);
-        symbols::of_file(&object, offsets)
+        symbols::of_file(&object, &file.path, offsets)
     }
 
     /// What lies at addresses outside of files, as the process itself says.

@@ -13,7 +13,7 @@ use std::{
 use framehop::ExplicitModuleSectionInfo;
 use object::{Object as _, ObjectSection as _, ObjectSegment as _, ReadCache, ReadRef};
 
-use super::CodeFile;
+use super::{CodeFile, compressed};
 use crate::{
     host::{
         elf,
@@ -209,16 +209,26 @@ fn parse(file: File, room: usize) -> Option<(Vec<Segment>, Tables, u64)> {
         }
     });
     let mut left = room;
-    let mut tables = Tables {
-        eh_frame: section(&elf, ".eh_frame", &mut left),
-        ..Tables::default()
-    };
-    if tables.eh_frame.is_some() {
-        tables.eh_frame_hdr = section(&elf, ".eh_frame_hdr", &mut left);
-    } else {
+    let sizes = [".eh_frame", ".debug_frame"].map(|name| size_of(&elf, name));
+    let mut tables = Tables::default();
+    // A file that was built without the first has those of the start-up code in it all the same.
+    if sizes[1] > sizes[0] {
         tables.debug_frame = section(&elf, ".debug_frame", &mut left);
     }
+    if tables.debug_frame.is_none() {
+        tables.eh_frame = section(&elf, ".eh_frame", &mut left);
+    }
+    if tables.eh_frame.is_some() {
+        tables.eh_frame_hdr = section(&elf, ".eh_frame_hdr", &mut left);
+    }
     Some((segments.collect(), tables, elf.entry()))
+}
+
+/// Of a section, inflated.
+fn size_of<'data>(elf: &object::File<'data, impl ReadRef<'data>>, name: &str) -> u64 {
+    let section = elf.section_by_name(name);
+    let range = section.and_then(|section| section.compressed_file_range().ok());
+    range.map_or(0, |range| range.uncompressed_size)
 }
 
 fn section<'data>(
@@ -227,11 +237,7 @@ fn section<'data>(
     left: &mut usize,
 ) -> Option<Section> {
     let section = elf.section_by_name(name)?;
-    let len = usize::try_from(section.size()).ok()?;
-    if len == 0 || len > *left {
-        return None;
-    }
-    let data = section.data().ok()?;
+    let data = compressed::data(&section, *left).filter(|data| !data.is_empty())?;
     *left = left.checked_sub(data.len())?;
     section.address().checked_add(data.len() as u64)?;
     Some(Section {

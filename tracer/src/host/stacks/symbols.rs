@@ -1,14 +1,12 @@
 //! Names and lines: an object file and offsets in, functions (inlined ones too) and lines of
 //! sources out.
 //!
-//! The symbolizer maps files and follows what they name. A file of a stranger can be cut while
-//! it is mapped, which would kill this process, and can name any path. So it is given a copy, in
-//! which the names of the sections that name other files are struck out.
+//! They are looked for in the debug file that is installed, in the file itself, and in the file
+//! that is packed into it, in that order: each has names where the ones before have none.
 
 use std::{
     fs::File,
-    io::{Seek as _, SeekFrom, Write as _},
-    os::{fd::AsRawFd as _, unix::fs::FileExt as _},
+    os::fd::AsRawFd as _,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
@@ -17,22 +15,12 @@ use blazesym::symbolize::{
     CodeInfo, Input, Sym, Symbolized, Symbolizer,
     source::{Elf, Source},
 };
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
 
-use super::{debug_file, object_file::ObjectFile};
+use super::{debug_file, mini_debug, object_file::ObjectFile, private_copy};
 
-/// The largest file that is looked into.
-const MOST_COPIED: u64 = 1 << 30;
 /// Of a name or path: C++ has names of many KiB.
 const MOST_TEXT: usize = 512;
-/// Sections that name other files.
-const NAMING: [&[u8]; 4] = [
-    b".gnu_debuglink\0",
-    b".gnu_debugaltlink\0",
-    b".debug_sup\0",
-    b".gnu_debugdata\0",
-];
 
 /// A function at a place, and which line of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,26 +35,40 @@ pub struct Symbol {
     pub inlined: bool,
 }
 
-/// What lies at each offset, the innermost function first; nothing where no symbol does.
+/// What lies at each offset of a file that is mapped as `mapped`, the innermost function first;
+/// nothing where no symbol does.
 ///
 /// # Errors
 /// Why the file cannot be read, in words.
-pub fn of_file(object: &ObjectFile, offsets: &[u64]) -> Result<Vec<(u64, Vec<Symbol>)>, String> {
+pub fn of_file(
+    object: &ObjectFile,
+    mapped: &str,
+    offsets: &[u64],
+) -> Result<Vec<(u64, Vec<Symbol>)>, String> {
     let file = object.file()?;
     let addresses = offsets
         .iter()
         .map(|offset| (*offset, object.address(*offset).unwrap_or(0)));
     let (offsets, addresses): (Vec<u64>, Vec<u64>) = addresses.unzip();
     let mut found = vec![Vec::new(); addresses.len()];
-    if let Some(path) = debug_file::find(file) {
+    if let Some(path) = debug_file::find(file, mapped) {
         fill(&mut found, &path, true, &addresses);
     }
     if found.iter().any(Vec::is_empty) {
-        let copy = copy(file).map_err(|error| format!("cannot be read: {error}"))?;
-        let path = PathBuf::from(format!("/proc/self/fd/{}", copy.as_raw_fd()));
-        fill(&mut found, &path, false, &addresses);
+        let copy = private_copy::of(file).map_err(|error| format!("cannot be read: {error}"))?;
+        fill_from_copy(&mut found, &copy, &addresses);
+    }
+    if found.iter().any(Vec::is_empty)
+        && let Some(copy) = mini_debug::unpack(file)
+    {
+        fill_from_copy(&mut found, &copy, &addresses);
     }
     Ok(offsets.into_iter().zip(found).collect())
+}
+
+fn fill_from_copy(found: &mut [Vec<Symbol>], copy: &File, addresses: &[u64]) {
+    let path = PathBuf::from(format!("/proc/self/fd/{}", copy.as_raw_fd()));
+    fill(found, &path, false, addresses);
 }
 
 /// Asks about all addresses, and takes the answers where there is none yet. `trusted`: whether
@@ -84,7 +86,34 @@ fn fill(found: &mut [Vec<Symbol>], path: &Path, trusted: bool, addresses: &[u64]
     }
 }
 
+/// The functions at each address that have a name, the innermost first.
 fn ask(path: &Path, trusted: bool, addresses: &[u64]) -> Vec<Vec<Symbol>> {
+    let mut found = look_up(path, trusted, true, addresses);
+    let is_nameless = |functions: &Vec<Symbol>| {
+        let outer = functions.last();
+        outer.is_some_and(|outer| outer.function.is_empty())
+    };
+    // `dwz` moves what functions have in common to another file, where the symbolizer finds no
+    // more than some of the names. The table of symbols has them all.
+    let nameless = found.iter_mut().zip(addresses);
+    let nameless = nameless.filter(|(functions, _)| is_nameless(functions));
+    let (nameless, addresses): (Vec<_>, Vec<u64>) = nameless.unzip();
+    if !addresses.is_empty() {
+        let named = look_up(path, trusted, false, &addresses);
+        for (functions, mut named) in nameless.into_iter().zip(named) {
+            if let (Some(outer), Some(named)) = (functions.last_mut(), named.pop()) {
+                outer.function = named.function;
+            }
+        }
+    }
+    for functions in &mut found {
+        functions.retain(|symbol| !symbol.function.is_empty());
+    }
+    found
+}
+
+/// The functions at each address, by debug information or by the table of symbols alone.
+fn look_up(path: &Path, trusted: bool, debug_info: bool, addresses: &[u64]) -> Vec<Vec<Symbol>> {
     let builder = Symbolizer::builder().enable_auto_reload(false);
     let symbolizer = if trusted {
         builder.build()
@@ -93,8 +122,9 @@ fn ask(path: &Path, trusted: bool, addresses: &[u64]) -> Vec<Vec<Symbol>> {
             .set_debug_dirs(Some(<[&Path; 0]>::default()))
             .build()
     };
-    let source = Source::Elf(Elf::new(path));
-    let answers = symbolizer.symbolize(&source, Input::VirtOffset(addresses));
+    let mut elf = Elf::new(path);
+    elf.debug_syms = debug_info;
+    let answers = symbolizer.symbolize(&Source::Elf(elf), Input::VirtOffset(addresses));
     let answers = answers.unwrap_or_default().into_iter();
     answers
         .map(|answer| match answer {
@@ -126,83 +156,14 @@ fn cut(text: &str) -> String {
     text.chars().take(MOST_TEXT).collect()
 }
 
-/// A copy that nobody else can change, and that names no other file.
-fn copy(file: &File) -> std::io::Result<File> {
-    let len = file.metadata()?.len();
-    if len > MOST_COPIED {
-        return Err(std::io::Error::other("is larger than 1 GiB"));
-    }
-    let mut copy = File::from(memfd_create("tracer-symbols", MFdFlags::MFD_CLOEXEC)?);
-    let mut buffer = vec![0; 1 << 20];
-    let mut at = 0;
-    while at < len {
-        let read = file.read_at(&mut buffer, at)?;
-        if read == 0 {
-            break;
-        }
-        let part = buffer.get(..read).unwrap_or_default();
-        strike_out(part, at, &mut copy)?;
-        // A name may lie across two parts: they overlap.
-        let whole = read < buffer.len();
-        at += read as u64;
-        if !whole && at < len {
-            at -= 32;
-        }
-    }
-    copy.seek(SeekFrom::Start(0))?;
-    Ok(copy)
-}
-
-/// Writes a part of a file, without the names of sections that name files.
-fn strike_out(part: &[u8], at: u64, copy: &mut File) -> std::io::Result<()> {
-    let mut part = std::borrow::Cow::Borrowed(part);
-    for name in NAMING {
-        let places: Vec<usize> = find(&part, name).collect();
-        for place in places {
-            if let Some(byte) = part.to_mut().get_mut(place + 1) {
-                *byte = b'-';
-            }
-        }
-    }
-    copy.seek(SeekFrom::Start(at))?;
-    copy.write_all(&part)
-}
-
-fn find<'a>(bytes: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-    let tail = name.get(1..).unwrap_or_default();
-    let dots = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'.');
-    dots.map(|(place, _)| place).filter(move |place| {
-        bytes
-            .get(place + 1..)
-            .is_some_and(|rest| rest.starts_with(tail))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_copy_names_no_other_file() {
-        let folder = std::env::temp_dir();
-        let path = folder.join(format!("tracer-symbols-{}", std::process::id()));
-        let mut text = vec![b'x'; (1 << 20) - 5];
-        text.extend(b"\0.gnu_debuglink\0.text\0.debug_sup\0");
-        std::fs::write(&path, &text).expect("written");
-        let file = File::open(&path).expect("it is there");
-        std::fs::remove_file(&path).expect("removed");
-        let copy = copy(&file).expect("a copy");
-        let mut copied = vec![0; text.len()];
-        copy.read_exact_at(&mut copied, 0).expect("as long");
-        let end = &copied[(1 << 20) - 5..];
-        assert_eq!(end, b"\0.-nu_debuglink\0.text\0.-ebug_sup\0");
-    }
-
-    #[test]
     fn functions_of_this_program_have_names() {
         let own = File::open("/proc/self/exe").expect("own program");
-        let copy = copy(&own).expect("a copy");
-        let path = PathBuf::from(format!("/proc/self/fd/{}", copy.as_raw_fd()));
+        let copy = private_copy::of(&own).expect("a copy");
         let here = functions_of_this_program_have_names as *const () as u64;
         let maps = crate::host::maps::read_maps(crate::units::Pid(std::process::id()));
         let maps = maps.expect("own map");
@@ -219,12 +180,8 @@ mod tests {
             Some(object::ObjectSegment::address(&segment) + inside)
         });
         let mut found = vec![Vec::new()];
-        fill(
-            &mut found,
-            &path,
-            false,
-            &[address.expect("within a segment")],
-        );
+        let address = address.expect("within a segment");
+        fill_from_copy(&mut found, &copy, &[address]);
         let name = found[0].last().map(|symbol| symbol.function.as_str());
         let name = name.unwrap_or("functions_of_this_program_have_names: stripped");
         assert!(
