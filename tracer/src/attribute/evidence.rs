@@ -94,7 +94,7 @@ pub struct CallSite {
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum FoundBy {
-    /// It is the instruction that made the call.
+    /// It is the instruction that made the call, or one that a signal interrupted.
     Registers,
     /// By the unwind tables of its callee's file.
     Tables,

@@ -2,6 +2,7 @@
 
 mod debug_info;
 mod runtimes;
+mod signals;
 
 use std::{
     fs,

@@ -12,6 +12,7 @@ use framehop::{MayAllocateDuringUnwind, Module, Unwinder as _, UnwinderNative};
 use super::{
     CodeFile, FoundBy, FramePlace, StackEnd, Unwound,
     object_file::{Files, ObjectFile},
+    vdso,
 };
 use crate::{
     host::maps,
@@ -143,7 +144,7 @@ impl Code {
             .filter(|vma| !self.has(vma.span, vma.inode))
             .collect::<Vec<_>>()
         {
-            let file = (vma.inode != 0).then(|| {
+            let file = (vma.inode != 0 || vma.name == vdso::NAME).then(|| {
                 let file = CodeFile {
                     path: vma.name.clone(),
                     inode: vma.inode,
@@ -194,44 +195,49 @@ impl Code {
         self.find(addr).is_some()
     }
 
+    /// The file of an address, and the offset that it has there.
+    fn locate(&self, addr: Addr) -> Option<(&ObjectFile, u64)> {
+        let found = self.find(addr)?;
+        let (_, object) = found.file.as_ref()?;
+        let offset = (addr.0 - found.span.start.0).checked_add(found.offset)?;
+        Some((object, offset))
+    }
+
     /// Whether the file of an address has tables to unwind by.
     pub fn has_tables(&self, addr: Addr) -> bool {
-        let file = self.find(addr).and_then(|found| found.file.as_ref());
-        file.is_some_and(|(_, object)| object.has_tables())
+        self.locate(addr)
+            .is_some_and(|(object, _)| object.has_tables())
     }
 
     /// Whether the instruction before an address is a call, as its file says.
     pub fn follows_call(&self, addr: Addr) -> bool {
-        let Some(found) = self.find(addr) else {
-            return false;
-        };
-        let offset = (addr.0 - found.span.start.0).checked_add(found.offset);
-        let file = found.file.as_ref().zip(offset);
-        file.is_some_and(|((_, object), offset)| object.follows_call(offset))
+        self.locate(addr)
+            .is_some_and(|(object, offset)| object.follows_call(offset))
+    }
+
+    /// Whether an address is what the handler of a signal returns to, as its file says.
+    pub fn is_signal_return(&self, addr: Addr) -> bool {
+        self.locate(addr)
+            .is_some_and(|(object, offset)| object.is_signal_return(offset))
     }
 
     /// Whether an address lies where a program, or the loader, begins to run.
     pub fn is_entry(&self, addr: Addr) -> bool {
-        let Some(found) = self.find(addr) else {
-            return false;
-        };
-        let offset = (addr.0 - found.span.start.0).checked_add(found.offset);
-        let file = found.file.as_ref().zip(offset);
-        file.is_some_and(|((_, object), offset)| object.is_entry(offset))
+        self.locate(addr)
+            .is_some_and(|(object, offset)| object.is_entry(offset))
     }
 
-    /// Frames as places in files. All addresses but the first are return addresses.
+    /// Frames, told by an address within the instruction of each, as places in files.
     pub fn places(&self, frames: &[(Addr, FoundBy)], end: StackEnd) -> Unwound {
         let mut files: Vec<CodeFile> = Vec::new();
         let mut place = |&(addr, by): &(Addr, FoundBy)| {
-            let within = Addr(addr.0 - u64::from(by != FoundBy::Registers));
-            let found = self.find(within);
+            let found = self.find(addr);
             let Some((mapped, (file, _))) =
                 found.and_then(|mapped| Some((mapped, mapped.file.as_ref()?)))
             else {
                 return FramePlace {
                     file: None,
-                    at: within.0,
+                    at: addr.0,
                     by,
                 };
             };
@@ -242,7 +248,7 @@ impl Code {
             });
             FramePlace {
                 file: u32::try_from(index).ok(),
-                at: (within.0 - mapped.span.start.0).wrapping_add(mapped.offset),
+                at: (addr.0 - mapped.span.start.0).wrapping_add(mapped.offset),
                 by,
             }
         };

@@ -12,7 +12,9 @@ mod mini_debug;
 mod object_file;
 mod perf_map;
 mod private_copy;
+mod signal_frame;
 mod symbols;
+mod vdso;
 mod walk;
 
 use std::{collections::HashMap, rc::Rc};
@@ -51,9 +53,9 @@ pub struct Unwound {
 /// A file whose code a process runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CodeFile {
-    /// Its path, as `/proc/<pid>/maps` shows it.
+    /// Its path, as `/proc/<pid>/maps` shows it; `[vdso]` is the kernel's own image.
     pub path: String,
-    /// Its inode.
+    /// Its inode; 0 of that image.
     pub inode: u64,
 }
 
@@ -93,7 +95,8 @@ pub enum CodeNews {
     Gone,
 }
 
-/// The code of all processes, and what unwinding keeps between stacks.
+/// The code of all processes, and what unwinding keeps between stacks. It begins with the kernel's
+/// image, which is read then: later this process may have lost the right to read its own memory.
 pub struct Stacks {
     files: Files,
     processes: HashMap<Pid, Rc<Code>>,
@@ -106,7 +109,7 @@ pub struct Stacks {
 impl Default for Stacks {
     fn default() -> Self {
         Self {
-            files: Files::default(),
+            files: Files::new(),
             processes: HashMap::new(),
             roots: HashMap::new(),
             cache: CacheNative::new_in(),

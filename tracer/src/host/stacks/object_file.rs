@@ -1,7 +1,8 @@
 //! Object files as far as unwinding needs them: a path in, unwind tables out. Each is opened
-//! once, and kept open as long as there are not too many.
+//! once, and kept open as long as there are not too many. The kernel's image is one of them.
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     fs::File,
     io::BufReader,
@@ -13,7 +14,7 @@ use std::{
 use framehop::ExplicitModuleSectionInfo;
 use object::{Object as _, ObjectSection as _, ObjectSegment as _, ReadCache, ReadRef};
 
-use super::{CodeFile, compressed};
+use super::{CodeFile, compressed, signal_frame, vdso};
 use crate::{
     host::{
         elf,
@@ -28,13 +29,15 @@ const MOST_OPEN: usize = 512;
 const MOST_FILES: usize = 8192;
 /// Unwind tables of all files together, bytes.
 const MOST_TABLES: usize = 256 << 20;
+/// Places of one file that are remembered.
+const MOST_PLACES: usize = 1024;
 /// Read of one file for them: its headers and the tables.
 const MOST_READ: u64 = 96 << 20;
 
 /// All files seen so far.
-#[derive(Default)]
 pub struct Files {
     known: HashMap<CodeFile, Rc<ObjectFile>>,
+    vdso: Rc<ObjectFile>,
     open: usize,
     tables: usize,
 }
@@ -46,6 +49,9 @@ pub struct ObjectFile {
     segments: Vec<Segment>,
     tables: Tables,
     entry: u64,
+    /// Whether places are what the handler of a signal returns to, as far as that was looked at:
+    /// each frame of each stack asks, and most are the same.
+    signal_returns: RefCell<HashMap<u64, bool>>,
 }
 
 struct Segment {
@@ -68,9 +74,23 @@ struct Section {
 }
 
 impl Files {
+    /// None yet, but for the kernel's image.
+    pub fn new() -> Self {
+        let image = vdso::image().map_err(|error| format!("cannot be read: {error}"));
+        Self {
+            known: HashMap::new(),
+            vdso: Rc::new(ObjectFile::read(image, MOST_TABLES)),
+            open: 0,
+            tables: 0,
+        }
+    }
+
     /// A file that a process has mapped at `span` (empty if not known): from its path, or, if
     /// another or none is there now, from the mapping.
     pub fn open(&mut self, pid: Pid, span: Span, file: &CodeFile) -> Rc<ObjectFile> {
+        if file.path == vdso::NAME {
+            return Rc::clone(&self.vdso);
+        }
         if let Some(known) = self.known.get(file)
             && (known.file.is_ok() || span.is_empty())
         {
@@ -111,6 +131,7 @@ impl ObjectFile {
             segments,
             tables,
             entry,
+            signal_returns: RefCell::default(),
         }
     }
 
@@ -180,12 +201,26 @@ impl ObjectFile {
 
     /// Whether the instruction before an offset is a call.
     pub fn follows_call(&self, offset: u64) -> bool {
-        let mut before = [0; 8];
-        let read = offset
-            .checked_sub(before.len() as u64)
-            .zip(self.file.as_ref().ok());
-        read.is_some_and(|(start, file)| file.read_exact_at(&mut before, start).is_ok())
-            && elf::ends_with_call(&before)
+        let before: Option<[u8; 8]> = offset.checked_sub(8).and_then(|start| self.bytes(start));
+        before.is_some_and(|before| elf::ends_with_call(&before))
+    }
+
+    /// Whether the code at an offset is what the handler of a signal returns to.
+    pub fn is_signal_return(&self, offset: u64) -> bool {
+        let mut known = self.signal_returns.borrow_mut();
+        if known.len() >= MOST_PLACES {
+            known.clear();
+        }
+        *known.entry(offset).or_insert_with(|| {
+            let code: Option<[u8; signal_frame::LONGEST]> = self.bytes(offset);
+            code.is_some_and(|code| signal_frame::is_return(&code))
+        })
+    }
+
+    fn bytes<const LEN: usize>(&self, offset: u64) -> Option<[u8; LEN]> {
+        let mut bytes = [0; LEN];
+        let read = self.file.as_ref().ok()?.read_exact_at(&mut bytes, offset);
+        read.ok().map(|()| bytes)
     }
 }
 

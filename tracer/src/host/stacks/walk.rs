@@ -6,7 +6,7 @@ use framehop::{
 };
 use smallvec::SmallVec;
 
-use super::{FoundBy, StackEnd, code::Code};
+use super::{FoundBy, StackEnd, code::Code, signal_frame};
 use crate::{event::StackSlice, units::Addr};
 
 /// Frames kept of one stack.
@@ -18,7 +18,7 @@ const MOST_SCANS: usize = 4;
 
 /// What came of it.
 pub struct Walk {
-    /// Innermost first; all but the first are return addresses.
+    /// Innermost first: an address within the instruction that each executes.
     pub frames: Vec<(Addr, FoundBy)>,
     /// Where on the stack return addresses were: words from its pointer, plus one.
     pub slots: Vec<u16>,
@@ -44,6 +44,19 @@ pub fn walk(
     let mut address = FrameAddress::from_instruction_pointer(slice.ip.0);
     let mut scans = 0;
     while walk.frames.len() < MOST_FRAMES {
+        if code.is_signal_return(Addr(address.address()))
+            && let Some(found) = signal_frame::interrupted(|at| slice.word(at), &mut registers)
+        {
+            // The kernel set this return address: no call comes before it.
+            if let Some((returns, _)) = walk.frames.last_mut() {
+                *returns = Addr(address.address());
+            }
+            walk.slots.extend(slot_of(found.slot, slice));
+            walk.frames.push((found.ip, FoundBy::Registers));
+            walk.met_unknown |= !code.contains(found.ip);
+            address = FrameAddress::from_instruction_pointer(found.ip.0);
+            continue;
+        }
         let before = registers;
         let by = if code.has_tables(Addr(address.address_for_lookup())) {
             FoundBy::Tables
@@ -64,18 +77,18 @@ pub fn walk(
         let stepped = code
             .unwinder()
             .unwind_frame(address, &mut registers, cache, &mut look);
-        let found = match stepped {
-            Ok(None) => {
-                walk.end = StackEnd::Root;
-                return walk;
-            }
-            Ok(Some(found)) => FrameAddress::from_return_address(strip(found, code)),
-            Err(_) if outermost => {
-                walk.end = StackEnd::Root;
-                return walk;
-            }
-            Err(_) => None,
+        let is_outermost = match stepped {
+            Ok(found) => found.is_none(),
+            Err(_) => outermost,
         };
+        // Not where execution was: a function that no table covers may have had anything in that
+        // register, and zeros on top of the stack.
+        if is_outermost && address.is_return_address() {
+            walk.end = StackEnd::Root;
+            return walk;
+        }
+        let found = stepped.ok().flatten();
+        let found = found.and_then(|found| FrameAddress::from_return_address(strip(found, code)));
         if let Some(next) = found
             && code.contains(Addr(next.address_for_lookup()))
         {
@@ -85,7 +98,7 @@ pub fn walk(
                 .find(|(_, word)| strip(*word, code) == next.address());
             walk.slots
                 .extend(slot.and_then(|(addr, _)| slot_of(*addr, slice)));
-            walk.frames.push((Addr(next.address()), by));
+            walk.frames.push((Addr(next.address_for_lookup()), by));
             address = next;
             continue;
         }
@@ -109,12 +122,13 @@ pub fn walk(
             return walk;
         };
         walk.slots.extend(slot_of(slot, slice));
-        walk.frames.push((word, FoundBy::Scan));
+        let Some(next) = FrameAddress::from_return_address(word.0) else {
+            return walk;
+        };
+        walk.frames
+            .push((Addr(next.address_for_lookup()), FoundBy::Scan));
         registers.set_sp(slot.0 + 8);
-        match FrameAddress::from_return_address(word.0) {
-            Some(next) => address = next,
-            None => break,
-        }
+        address = next;
     }
     walk
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use super::{compile, names, paths, tell};
+use super::{MAPS, compile, names, paths, sum, tell};
 use crate::harness::{Account, Folder, Lines, Tracer, installed, skip};
 
 const CPP: &str = r#"
@@ -59,6 +59,26 @@ fn stacks_of_a_rust_program_with_jemalloc_are_told() {
         "Rust, static jemalloc",
         &[&workload, "seed", "--allocator", "jemalloc"],
     );
+}
+
+/// A C library most of whose functions no table covers, and which has no frame pointers.
+#[test]
+#[ignore = "loads probes into the kernel: needs root"]
+fn stacks_of_a_program_on_musl_are_told() {
+    let folder = Folder::new();
+    if let Some(program) = compile(&folder, "maps", "musl-gcc", MAPS) {
+        let account = share("C on musl", &[&program.to_string_lossy(), "1"]);
+        assert_eq!(
+            account.number("/stacks/unwound"),
+            account.number("/stacks/calls"),
+            "{account}"
+        );
+        assert_eq!(
+            sum(paths(&account), "turn_over", "mapped"),
+            200 << 20,
+            "{account}"
+        );
+    }
 }
 
 /// Calls a function through code that it makes, and says what that is called.
