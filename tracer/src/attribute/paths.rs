@@ -7,7 +7,7 @@ use super::{
     Owner,
     caller::{self, Caller},
     case::Case,
-    evidence::StackEnd,
+    evidence::{CallSite, FoundBy, Frame, StackEnd},
     explanation::{CallPath, StackCoverage},
     parts,
 };
@@ -36,20 +36,25 @@ struct Sums {
     kinds: BTreeSet<SourceKind>,
 }
 
+/// Whether a stack is known to its end, without a guess.
+fn is_complete(site: &CallSite) -> bool {
+    let guessed = |frame: &Frame| frame.by == FoundBy::Scan;
+    site.end == Some(StackEnd::Root) && !site.frames.iter().any(guessed)
+}
+
 /// Every call path, the weightiest first, and of how many calls the stack is known.
 pub fn rows(case: &Case<'_>) -> (Vec<CallPath>, StackCoverage) {
     let sums = sums(case);
     let mut coverage = StackCoverage::default();
     for (site, sums) in &sums {
-        let end = case.evidence.sites.get(site.0 as usize);
-        let end = end.and_then(|site| site.end);
+        let site = case.evidence.sites.get(site.0 as usize);
         let calls = sums.calls + sums.releases;
         coverage.calls += calls;
-        if end.is_some() {
+        if site.is_some_and(|site| site.end.is_some()) {
             coverage.unwound += calls;
             coverage.distinct += 1;
         }
-        if end == Some(StackEnd::Root) {
+        if site.is_some_and(is_complete) {
             coverage.complete += calls;
         }
     }
@@ -168,5 +173,36 @@ fn add(sum: CallPath, row: &CallPath) -> CallPath {
         released: sum.released + row.released,
         purged: sum.purged + row.purged,
         ..sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::space::piece::FileId;
+
+    #[test]
+    fn a_stack_with_a_guess_in_it_is_not_complete() {
+        let site = |found: &[FoundBy], end| CallSite {
+            frames: found
+                .iter()
+                .map(|&by| Frame {
+                    file: FileId(u32::MAX),
+                    offset: 0,
+                    module: String::new(),
+                    function: None,
+                    line: None,
+                    inlined: false,
+                    by,
+                })
+                .collect(),
+            end,
+        };
+        let known = [FoundBy::Registers, FoundBy::Tables, FoundBy::FramePointer];
+        assert!(is_complete(&site(&known, Some(StackEnd::Root))));
+        assert!(!is_complete(&site(&known, Some(StackEnd::Limit))));
+        assert!(!is_complete(&site(&known, None)));
+        let guessed = [FoundBy::Registers, FoundBy::Scan];
+        assert!(!is_complete(&site(&guessed, Some(StackEnd::Root))));
     }
 }
