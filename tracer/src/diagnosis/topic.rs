@@ -176,6 +176,10 @@ topics! {
     Capture, Probes, "calls can be captured",
         "the calls that change an address space are what is traced",
         "nothing";
+    /// Callers' stacks can be copied.
+    Stacks, Probes, "stacks of callers",
+        "who asked for memory, in full, with functions and lines",
+        "callers are told from the top words of the stack only";
     /// Functions of allocators can be probed.
     HeapView, Probes, "functions of allocators (--heap)",
         "what a program holds is told from what its allocator keeps",

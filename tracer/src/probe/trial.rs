@@ -4,7 +4,13 @@
 use aya::{Ebpf, maps::MapType, programs::Program, sys::is_map_supported};
 use tracer_ebpf::Layout;
 
-use super::{attach, error::refused, heap, layout, load, object, options::StackWish};
+use super::{
+    attach,
+    attempts::{self, Part},
+    error::{ProbeError, refused},
+    heap, layout, load, object,
+    options::StackWish,
+};
 use crate::{
     diagnosis::{Fact, LoadedProgram, Topic, VERIFIER_LIMIT},
     host::{kernel::Release, survey},
@@ -30,14 +36,6 @@ const TRACEPOINTS: [(&str, Topic); 5] = [
     ("sched_process_exec", Topic::ProcessExec),
     ("sched_process_exit", Topic::ProcessExit),
 ];
-
-/// What is copied of stacks: nothing where the kernel refuses the programs that do.
-fn stacks(layout: Layout) -> StackWish {
-    let wish = StackWish::default();
-    let tried =
-        load::open(layout, RING, wish, None).and_then(|mut ebpf| attach::try_exit(&mut ebpf));
-    tried.map_or(StackWish::NONE, |()| wish)
-}
 
 /// Tries it all.
 #[must_use]
@@ -135,34 +133,61 @@ impl Trial {
         found.is_some_and(|fact| fact.answer == crate::diagnosis::Answer::Yes)
     }
 
-    /// The layout with which programs load directly, if they may.
-    fn direct_loads(&mut self, layout: Layout, stacks: StackWish) -> Layout {
+    /// Loads a program that uses all that the others do, with less and less as a run would; tells
+    /// what had to be left out. Returns what the others can be opened with.
+    fn least_refused(&mut self, layout: Layout) -> Result<(Layout, StackWish), ProbeError> {
         let direct =
             Release::running().map_or(layout, |release| load::with_direct_loads(layout, release));
-        let tried = (direct.direct != 0).then(|| {
-            load::open(direct, RING, stacks, None).and_then(|mut ebpf| attach::try_exit(&mut ebpf))
-        });
-        let (fact, layout) = match tried {
-            Some(Ok(())) => (Fact::yes(Topic::DirectLoads, ""), direct),
-            Some(Err(error)) => {
-                let fact = Fact::no(Topic::DirectLoads, error.to_string());
-                (fact, layout.without_direct_loads())
-            }
-            None if layout.known == 0 => (Fact::no(Topic::DirectLoads, "without offsets"), layout),
-            None => {
-                let why = format!("Linux {} and newer have them", Release::DIRECT_LOADS);
-                (Fact::no(Topic::DirectLoads, why), layout)
-            }
+        let wanted: &[Part] = if direct.direct == 0 {
+            let why = if layout.known == 0 {
+                "without offsets".to_owned()
+            } else {
+                format!("Linux {} and newer have them", Release::DIRECT_LOADS)
+            };
+            self.facts.push(Fact::no(Topic::DirectLoads, why));
+            &[Part::Stacks]
+        } else {
+            &[Part::DirectLoads, Part::Stacks]
         };
-        self.facts.push(fact);
-        layout
+        let mut tries = 0;
+        let loaded = attempts::load(wanted, |left_out| {
+            tries += 1;
+            let is_left_out = |part| left_out.contains(&part);
+            let layout = if is_left_out(Part::DirectLoads) {
+                direct.without_direct_loads()
+            } else {
+                direct
+            };
+            let stacks = if is_left_out(Part::Stacks) {
+                StackWish::NONE
+            } else {
+                StackWish::default()
+            };
+            attach::try_exit(&mut load::open(layout, RING, stacks, None)?)?;
+            Ok((layout, stacks))
+        });
+        let (found, blamed) = loaded?;
+        for part in wanted {
+            let topic = match part {
+                Part::DirectLoads => Topic::DirectLoads,
+                Part::Stacks | Part::Heap => Topic::Stacks,
+            };
+            let blame = blamed.iter().find(|blame| blame.part == *part);
+            self.facts.push(match blame {
+                Some(blame) => Fact::no(topic, blame.refusal.clone()),
+                None if topic == Topic::Stacks => Fact::yes(topic, format!("at attempt {tries}")),
+                None => Fact::yes(topic, ""),
+            });
+        }
+        Ok(found)
     }
 
     fn programs(&mut self, layout: Layout) {
-        let stacks = stacks(layout);
-        let layout = self.direct_loads(layout, stacks);
-        let mut ebpf = match load::open(layout, RING, stacks, None) {
-            Ok(ebpf) => ebpf,
+        let opened = self
+            .least_refused(layout)
+            .and_then(|(layout, stacks)| Ok((layout, load::open(layout, RING, stacks, None)?)));
+        let (layout, mut ebpf) = match opened {
+            Ok(opened) => opened,
             Err(error) => return self.without_programs(&error.to_string()),
         };
         let trampolines = attach::trampolines(&mut ebpf);
@@ -261,6 +286,7 @@ impl Trial {
         let tracepoints = TRACEPOINTS.map(|(_, topic)| topic);
         for topic in tracepoints.into_iter().chain([
             Topic::DirectLoads,
+            Topic::Stacks,
             Topic::Trampolines,
             Topic::Capture,
             Topic::HeapView,

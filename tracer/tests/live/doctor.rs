@@ -11,7 +11,7 @@ use crate::harness::{
 /// Those that differ between kernels, and of which the answer will do.
 const ANSWERS: [&str; 5] = ["btf", "path-offsets", "direct-loads", "trampolines", "jit"];
 /// Those of which the detail tells more.
-const DETAILS: [&str; 2] = ["capture", "verifier-budget"];
+const DETAILS: [&str; 3] = ["capture", "stacks", "verifier-budget"];
 
 fn word(value: &Value) -> &str {
     value.as_str().expect("a text")
@@ -76,13 +76,16 @@ fn what_is_told_of_the_host_is_so() {
     }
 
     // A run does what was foretold.
-    let run = Tracer::plain(&["-vv", "--output", "/dev/null", "--", "true"]).finish();
+    let run = Tracer::plain(&["-vv", "--format", "json", "--", "true"]).finish();
     let how = feature(&document, "capture")["detail"]
         .as_str()
         .expect("a text");
     let said = format!("calls are captured {how}");
     assert!(run.stderr.contains(&said), "{said}: {}", run.stderr);
     assert_eq!(is("trampolines"), how == "by trampolines");
+    let report = run.stdout.join("\n");
+    let refused = report.contains("refuses the programs that copy callers' stacks");
+    assert_eq!(is("stacks"), !refused, "{report}");
 }
 
 #[test]
@@ -113,7 +116,13 @@ fn without_rights_nothing_is_guessed() {
     let document = document(&ended);
     assert_eq!(document["outlook"], "not-permitted");
     assert_eq!(feature(&document, "cap-bpf")["answer"], "no");
-    for id in ["trampolines", "sys-enter", "capture", "verifier-budget"] {
+    for id in [
+        "trampolines",
+        "sys-enter",
+        "stacks",
+        "capture",
+        "verifier-budget",
+    ] {
         let feature = feature(&document, id);
         assert_eq!(feature["answer"], "could-not-tell", "{feature}");
         assert_ne!(feature["detail"], "", "{feature}");
