@@ -6,11 +6,11 @@ mod fresh;
 mod holding;
 mod pages;
 
-pub use pages::Pages;
-
 use std::collections::{BTreeMap, BTreeSet};
 
+use flows::Overlay;
 pub use holding::Holding;
+pub use pages::Pages;
 
 use super::{
     Owner,
@@ -98,6 +98,8 @@ pub struct Case<'a> {
     pub tally: Tally,
     /// What came and went, and whose that is.
     pub flows: Vec<(Source, Flow, Owner)>,
+    /// What of that only changed its kind.
+    pub overlays: BTreeMap<Source, Overlay>,
 }
 
 impl<'a> Case<'a> {
@@ -119,6 +121,7 @@ impl<'a> Case<'a> {
         };
         let mut parts = parts(&registry);
         let flows = flows::by_owner(&registry, &parts);
+        let overlays = flows::overlays(&registry, &flows);
         let mut vmas = evidence.residency.unwrap_or_default().to_vec();
         vmas.sort_by_key(|vma| vma.span);
         let cells = cut(&parts, &vmas);
@@ -133,6 +136,7 @@ impl<'a> Case<'a> {
             vmas,
             tally,
             flows,
+            overlays,
         }
     }
 

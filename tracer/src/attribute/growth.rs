@@ -10,6 +10,7 @@ pub fn rows(case: &Case<'_>) -> Vec<GrowthRow> {
     let mut by_owner: BTreeMap<&Owner, GrowthRow> = BTreeMap::new();
     let mut calls: BTreeMap<(&Owner, Syscall), (u64, Bytes)> = BTreeMap::new();
     for (source, flow, owner) in &case.flows {
+        let flow = case.beyond_own(source, flow);
         let row = by_owner.entry(owner).or_insert_with(|| GrowthRow {
             owner: owner.clone(),
             mapped: Bytes(0),

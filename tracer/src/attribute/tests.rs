@@ -2,6 +2,7 @@
 
 mod documents;
 mod held;
+mod overlays;
 mod owners;
 mod properties;
 mod seed;

@@ -131,10 +131,20 @@ impl Space {
 
     /// Places the one new mapping of a call.
     pub(super) fn place(&mut self, span: Span, over: Over, piece: Piece) {
-        self.clear(span, over, piece.origin.at);
+        let old = self.clear(span, over, piece.origin.at);
+        if over == Over::Occupied {
+            self.note_replaced(&old, &piece);
+        }
         self.flows.of(&piece).calls += 1;
         self.flows.mapped(&piece, span.len());
         self.map.put(span, piece);
+    }
+
+    /// Counts what a new mapping took the place of.
+    pub(super) fn note_replaced(&mut self, old: &Pieces, new: &Piece) {
+        for (span, old) in old {
+            self.flows.replaced(old, new, span.len());
+        }
     }
 
     /// Takes away the bytes in a span that a call entered at `entered` can be about.

@@ -1,5 +1,6 @@
 //! What came and went, summed by source: who mapped how much by which call, and how much
-//! of that was unmapped or given back. Bounded by the number of call sites.
+//! of that was unmapped or given back, and what only took the place of something else. Bounded by the
+//! number of call sites.
 
 use rustc_hash::FxHashMap;
 
@@ -96,7 +97,20 @@ pub struct Flows {
     turnover: FxHashMap<(Source, SizeClass), Turnover>,
     releases: FxHashMap<SiteId, Released>,
     splits: FxHashMap<(Syscall, SiteId), u64>,
+    replaced: FxHashMap<Replacement, Bytes>,
 }
+
+/// Whose bytes others took the place of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Replacement {
+    /// Of what was there.
+    pub old: Source,
+    /// Of what was mapped over it.
+    pub new: Source,
+}
+
+/// How many replacements are kept apart: any two call sites can make one.
+const MOST_REPLACEMENTS: usize = 1 << 14;
 
 /// What the calls of one site gave back, whoever had mapped it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -153,6 +167,21 @@ impl Flows {
         if span.len() > sum.largest {
             (sum.largest, sum.largest_at) = (span.len(), at);
         }
+    }
+
+    /// A mapping took the place of a part of another, which counts as unmapped by then.
+    pub(super) fn replaced(&mut self, old: &Piece, new: &Piece, bytes: Bytes) {
+        let (old, new) = (Source::of(old), Source::of(new));
+        let replacement = Replacement { old, new };
+        if self.replaced.len() < MOST_REPLACEMENTS || self.replaced.contains_key(&replacement) {
+            *self.replaced.entry(replacement).or_default() += bytes;
+        }
+    }
+
+    /// How much was mapped over what, in no particular order. It is in [`Flow::mapped`] of the one
+    /// and in [`Flow::unmapped`] of the other.
+    pub fn replacements(&self) -> impl Iterator<Item = (Replacement, Bytes)> {
+        self.replaced.iter().map(|(which, bytes)| (*which, *bytes))
     }
 
     /// What each site gave back, in no particular order.

@@ -108,6 +108,7 @@ impl Space {
     fn reserve(&mut self, span: Span, piece: Piece) {
         let holes = self.holes(span);
         let old = self.clear(span, Over::Occupied, piece.origin.at);
+        self.note_replaced(&old, &piece);
         for hole in holes {
             self.put(hole, piece);
         }

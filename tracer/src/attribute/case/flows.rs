@@ -1,6 +1,6 @@
 //! Flows by owner: what the space summed by call site, and whose that is.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{Case, Part};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     },
     event::Syscall,
     space::{
-        flow::{Flow, Source, SourceKind, Turnover},
+        flow::{Flow, Replacement, Source, SourceKind, Turnover},
         piece::Provenance,
     },
     units::{Bytes, Nanos},
@@ -44,6 +44,39 @@ pub fn by_owner(registry: &Registry<'_>, parts: &[Part]) -> Vec<(Source, Flow, O
             (*source, settled(source, flow), owner)
         })
         .collect()
+}
+
+/// What of a source's flow was only mapped over its owner's own.
+#[derive(Clone, Copy, Default)]
+pub struct Overlay {
+    /// What it placed there.
+    mapped: Bytes,
+    /// What had to make room.
+    unmapped: Bytes,
+}
+
+/// What owners mapped over memory of their own: VmSize neither rises nor falls by it. Older memory
+/// whose owner is unknown is taken for theirs: nobody maps over what is not his.
+pub fn overlays(
+    registry: &Registry<'_>,
+    flows: &[(Source, Flow, Owner)],
+) -> BTreeMap<Source, Overlay> {
+    let owner = |source: &Source| {
+        let at = flows.binary_search_by_key(source, |(of, ..)| *of).ok()?;
+        Some(&flows[at].2)
+    };
+    let mut overlays: BTreeMap<Source, Overlay> = BTreeMap::new();
+    for (Replacement { old, new }, bytes) in registry.evidence.space.flows().replacements() {
+        // A reading's find gives way to its own event: that is settled already.
+        let is_find = old.how == Provenance::Found;
+        let is_older = old.how == Provenance::PreExisting;
+        let (whose, by) = (owner(&old), owner(&new));
+        if !is_find && (whose == by || is_older && whose == Some(&Owner::UNKNOWN)) {
+            overlays.entry(new).or_default().mapped += bytes;
+            overlays.entry(old).or_default().unmapped += bytes;
+        }
+    }
+    overlays
 }
 
 /// A flow as it may be told. What a reading of the kernel's map found ahead of its events
@@ -101,11 +134,22 @@ impl Case<'_> {
             .max()
     }
 
-    /// The sum of an owner's flows of some sort.
+    /// A flow without what its owner mapped over its own.
+    pub fn beyond_own(&self, source: &Source, flow: &Flow) -> Flow {
+        let overlay = self.overlays.get(source).copied().unwrap_or_default();
+        Flow {
+            mapped: flow.mapped - overlay.mapped,
+            unmapped: flow.unmapped - overlay.unmapped,
+            ..*flow
+        }
+    }
+
+    /// The sum of an owner's flows of some sort, without what it mapped over its own.
     pub fn flow(&self, owner: &Owner, sort: impl Fn(&Source, &Flow) -> bool) -> Flow {
         let mut sum = Flow::default();
         for (source, flow, whose) in &self.flows {
             if whose == owner && sort(source, flow) {
+                let flow = self.beyond_own(source, flow);
                 sum.calls += flow.calls;
                 sum.mapped += flow.mapped;
                 sum.unmapped += flow.unmapped;
