@@ -11,6 +11,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::fmt::{Result, Write};
 use std::mem::transmute;
 use std::ptr::{from_mut, null_mut};
+use std::sync::OnceLock;
 
 use crate::allocator::Allocator;
 
@@ -33,6 +34,23 @@ type ProcessInfo = unsafe extern "C" fn(
     *mut usize,
 );
 
+/// A malloc that is linked in place of the C library's, and its figures.
+#[derive(Debug)]
+pub struct Malloc {
+    /// Whose it is.
+    pub name: &'static str,
+    /// Asks for its figures, without allocating.
+    pub figures: fn(&mut dyn FnMut(&'static str, usize)),
+}
+
+/// The one of this program, if there is one.
+static REPLACED: OnceLock<&Malloc> = OnceLock::new();
+
+/// Says what took the place of the C library's malloc; what is said first counts.
+pub fn replace(malloc: &'static Malloc) {
+    REPLACED.get_or_init(|| malloc);
+}
+
 /// Whose figures, and which.
 #[derive(Debug, Clone, Copy)]
 pub struct Stats {
@@ -49,7 +67,10 @@ impl Stats {
             Allocator::Mimalloc => mimalloc(),
             Allocator::Snmalloc => snmalloc(),
             Allocator::Rpmalloc => rpmalloc(),
-            Allocator::System => preloaded().unwrap_or_else(glibc),
+            Allocator::System => match REPLACED.get() {
+                Some(malloc) => replaced(malloc),
+                None => preloaded().unwrap_or_else(glibc),
+            },
         }
     }
 
@@ -76,6 +97,12 @@ impl Stats {
         }
         Ok(())
     }
+}
+
+fn replaced(malloc: &Malloc) -> Stats {
+    let mut stats = Stats::of(malloc.name);
+    (malloc.figures)(&mut |name, figure| stats.add(name, figure as u64));
+    stats
 }
 
 /// The allocator that `LD_PRELOAD` put in place of the C library's, if it can be asked.

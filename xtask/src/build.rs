@@ -1,4 +1,4 @@
-//! Builds the products: set-up tools in, the paths of the two programs out.
+//! Builds the products: set-up tools in, the paths of the two programs out. For tests there are more.
 
 use std::path::PathBuf;
 
@@ -26,10 +26,29 @@ pub struct Products {
     pub workload: PathBuf,
 }
 
+/// The workload where another malloc has taken the place of the C library's. Only tests run them,
+/// and look for them where the workload is.
+pub const WORKLOADS_ON_OTHERS: [&str; 2] = ["workload-hardened", "workload-tcmalloc"];
+
 /// Builds the tracer and the workload as the user.
 pub fn products(workspace: &Workspace, tools: &EbpfTools, profile: Profile) -> Result<Products> {
+    build(workspace, tools, profile, &[])
+}
+
+/// The same for all tests: with the workloads that take minutes to compile the first time.
+pub fn products_for_tests(workspace: &Workspace, tools: &EbpfTools) -> Result<Products> {
+    build(workspace, tools, Profile::Release, &WORKLOADS_ON_OTHERS)
+}
+
+fn build(
+    workspace: &Workspace,
+    tools: &EbpfTools,
+    profile: Profile,
+    more: &[&str],
+) -> Result<Products> {
     let mut command = workspace.cargo();
     command.args(["build", "--package", "tracer", "--package", "workload"]);
+    command.args(more.iter().flat_map(|package| ["--package", package]));
     let folder = match profile {
         Profile::Release => {
             command.arg("--release");

@@ -81,7 +81,8 @@ pub fn run(
 pub fn build(workspace: &Workspace, tools: &EbpfTools) -> Result<PathBuf> {
     let mut command = workspace.cargo();
     command
-        .args(["test", "--workspace", "--test", TARGET, "--no-run"])
+        .args(["test", "--workspace", "--exclude", "workload-tcmalloc"])
+        .args(["--test", TARGET, "--no-run"])
         .arg("--message-format=json-render-diagnostics");
     tools.apply(&mut command)?;
     let messages = exec::capture(&mut command, "building the live tests")?;
