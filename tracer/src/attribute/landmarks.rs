@@ -1,14 +1,15 @@
 //! Places in an address space that tell whose the memory there is, although no call was
-//! seen: the program's .bss, threads' stacks, arenas of glibc, unreserved mappings.
+//! seen: the program's .bss, threads' stacks, arenas of glibc, regions of Google's tcmalloc,
+//! unreserved mappings, and how much lies together.
 
 use super::{
-    allocators::{Allocator, glibc},
+    allocators::{Allocator, glibc, google_tcmalloc},
     caller::Caller,
     evidence::Evidence,
 };
 use crate::{
     space::piece::{Backing, Piece, Provenance},
-    units::{Addr, Span},
+    units::{Addr, Bytes, Span},
 };
 
 /// A thread's stack as glibc makes it by default, without its guard.
@@ -20,6 +21,8 @@ pub struct Landmarks {
     bss: Vec<Span>,
     stacks: Vec<Span>,
     arenas: Vec<Span>,
+    regions: Vec<Span>,
+    runs: Vec<Span>,
     unreserved: Vec<Span>,
     /// Who was seen to move the heap's end.
     pub heap_callers: HeapCallers,
@@ -52,6 +55,8 @@ impl Landmarks {
             bss: bss(evidence, &pieces),
             stacks: stacks(evidence, &pieces),
             arenas: arenas(&pieces),
+            regions: regions(&pieces),
+            runs: joined(anonymous(&pieces).map(|(span, _)| *span).collect()),
             unreserved: joined(unreserved),
             heap_callers: heap_callers(&pieces, callers),
         }
@@ -70,6 +75,16 @@ impl Landmarks {
     /// Whether it lies in what looks like a heap of an arena of glibc's.
     pub fn is_arena(&self, span: Span) -> bool {
         covers(&self.arenas, span)
+    }
+
+    /// Whether it lies in what looks like a region of Google's tcmalloc.
+    pub fn is_region(&self, span: Span) -> bool {
+        covers(&self.regions, span)
+    }
+
+    /// How much anonymous memory lies together where it lies.
+    pub fn run_around(&self, span: Span) -> Bytes {
+        around(&self.runs, span).map_or(Bytes(0), |run| run.len())
     }
 
     /// Whether `/proc/<pid>/smaps` calls it unreserved.
@@ -92,8 +107,20 @@ fn joined(spans: Vec<Span>) -> Vec<Span> {
 
 /// Whether one of these sorted, disjoint spans holds all of `span`.
 fn covers(spans: &[Span], span: Span) -> bool {
+    around(spans, span).is_some()
+}
+
+/// The one of these sorted, disjoint spans that holds all of `span`.
+fn around(spans: &[Span], span: Span) -> Option<Span> {
     let after = spans.partition_point(|candidate| candidate.start <= span.start);
-    after > 0 && spans[after - 1].end >= span.end
+    let before = spans.get(after.checked_sub(1)?)?;
+    (before.end >= span.end).then_some(*before)
+}
+
+/// The pieces that are neither a file's nor the kernel's.
+fn anonymous<'p>(pieces: &'p [(Span, &'p Piece)]) -> impl Iterator<Item = &'p (Span, &'p Piece)> {
+    let is_anonymous = |(_, piece): &&(Span, &Piece)| piece.backing == Backing::Anonymous;
+    pieces.iter().filter(is_anonymous)
 }
 
 /// Zeroes the kernel placed behind a file's data at `execve`, and those behind the data of
@@ -105,11 +132,18 @@ fn bss(evidence: &Evidence<'_>, pieces: &[(Span, &Piece)]) -> Vec<Span> {
         let mut programs = evidence.modules.iter().filter(|module| module.is_program);
         programs.any(|module| module.file == file || Some(module.path.as_str()) == name)
     };
-    let mut found = Vec::new();
+    let mut found: Vec<Span> = Vec::new();
     for pair in pieces.windows(2) {
         let [(before, data), (span, piece)] = pair else {
             continue;
         };
+        // The kernel shows a large one in parts where some of it has huge pages.
+        if let Some(last) = found.last_mut().filter(|last| last.end == span.start)
+            && is_plain_and_old(piece)
+            && piece.prot == data.prot
+        {
+            last.end = span.end;
+        }
         let Backing::File { file, .. } = data.backing else {
             continue;
         };
@@ -124,6 +158,12 @@ fn bss(evidence: &Evidence<'_>, pieces: &[(Span, &Piece)]) -> Vec<Span> {
         }
     }
     found
+}
+
+/// Anonymous memory that no call was seen to make.
+fn is_plain_and_old(piece: &Piece) -> bool {
+    let old = matches!(piece.origin.how, Provenance::Exec | Provenance::PreExisting);
+    old && piece.backing == Backing::Anonymous
 }
 
 /// Exactly 8 MiB behind exactly one inaccessible page, both older than the attach.
@@ -178,6 +218,41 @@ fn fills_as_arena(pieces: &[(Span, &Piece)], window: Span) -> bool {
         cursor = span.end;
         if cursor == window.end {
             return reserved;
+        }
+    }
+    false
+}
+
+/// Windows of 1 GiB at a multiple of 1 GiB, reserved at the beginning and accessible up to the end,
+/// older than the attach.
+fn regions(pieces: &[(Span, &Piece)]) -> Vec<Span> {
+    let mut found = Vec::new();
+    for (index, (span, piece)) in pieces.iter().enumerate() {
+        let window = Span::new(span.start, google_tcmalloc::REGION);
+        let begins = piece.prot.is_none() && span.start.0.is_multiple_of(google_tcmalloc::REGION);
+        if begins && fills_as_region(&pieces[index..], window) {
+            found.push(window);
+        }
+    }
+    found
+}
+
+fn fills_as_region(pieces: &[(Span, &Piece)], window: Span) -> bool {
+    let mut cursor = window.start;
+    let mut accessible = false;
+    for (span, piece) in pieces {
+        let fits = span.start == cursor
+            && piece.backing == Backing::Anonymous
+            && piece.origin.how == Provenance::PreExisting
+            && span.end.0.is_multiple_of(google_tcmalloc::HUGE_PAGE)
+            && (piece.prot.write || piece.prot.is_none() && !accessible);
+        if !fits {
+            return false;
+        }
+        accessible |= piece.prot.write;
+        cursor = span.end;
+        if cursor >= window.end {
+            return accessible;
         }
     }
     false

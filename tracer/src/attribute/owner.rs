@@ -158,6 +158,8 @@ impl Registry<'_> {
             writable: piece.prot.write,
             no_reserve: piece.traits.no_reserve || self.landmarks.is_unreserved(span),
             arena_window: self.landmarks.is_arena(span),
+            region_window: self.landmarks.is_region(span),
+            run: self.landmarks.run_around(span),
         };
         let mut fitting = self
             .roster

@@ -1,7 +1,8 @@
 //! The public functions of allocators: a symbol's name in, how it takes its arguments out.
 //!
-//! Sources: malloc(3), the manuals of jemalloc and gperftools, `mimalloc.h`, the Itanium C++ ABI
-//! for the names of `operator new` and `operator delete`.
+//! Sources: malloc(3), the manuals of jemalloc and gperftools, `mimalloc.h`, `h_malloc.h` of
+//! hardened_malloc, `tcmalloc.h` of Google's tcmalloc, the Itanium C++ ABI for the names of `operator
+//! new` and `operator delete`.
 
 /// How a function takes its arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,8 +68,8 @@ const COMMON: [(&str, Signature); 18] = [
 ];
 
 /// Prefixes: none, glibc's, jemalloc's (as distributions, as Rust's crate builds it),
-/// gperftools', mimalloc's, TBB's, snmalloc's.
-const PREFIXES: [&str; 8] = [
+/// gperftools', mimalloc's, TBB's, snmalloc's, hardened_malloc's.
+const PREFIXES: [&str; 9] = [
     "",
     "__libc_",
     "je_",
@@ -77,6 +78,28 @@ const PREFIXES: [&str; 8] = [
     "mi_",
     "scalable_",
     "sn_",
+    "h_",
+];
+
+/// What the names of Google's tcmalloc begin with; C's and C++'s names are others for the same code.
+const GOOGLE: [&str; 2] = ["TCMallocInternal", "BridgeTCMallocInternal"];
+
+/// How those go on, but for operators.
+const GOOGLES: [(&str, Signature); 14] = [
+    ("Malloc", Size),
+    ("Calloc", CountSize),
+    ("Realloc", Resize),
+    ("ReallocArray", ResizeCount),
+    ("Free", Free),
+    ("FreeSized", Free),
+    ("FreeAlignedSized", Free),
+    ("Cfree", Free),
+    ("PosixMemalign", Written),
+    ("AlignedAlloc", AlignSize),
+    ("Memalign", AlignSize),
+    ("Valloc", Size),
+    ("Pvalloc", Size),
+    ("Sdallocx", Free),
 ];
 
 /// Names of one allocator.
@@ -145,7 +168,22 @@ pub fn signature(name: &str) -> Option<Signature> {
     if name.starts_with("tc_delete") {
         return Some(Free);
     }
-    operator(name)
+    google(name).or_else(|| operator(name))
+}
+
+/// A function of Google's tcmalloc: one of C's, or an operator in one of its forms.
+fn google(name: &str) -> Option<Signature> {
+    let bare = GOOGLE.iter().find_map(|prefix| name.strip_prefix(prefix))?;
+    if bare.starts_with("New") {
+        return Some(Size);
+    }
+    if bare.starts_with("Delete") {
+        return Some(Free);
+    }
+    let mut known = GOOGLES.iter();
+    known
+        .find(|(known, _)| *known == bare)
+        .map(|(_, signature)| *signature)
 }
 
 /// `operator new` and `operator delete`, of objects and arrays, in all their forms.
@@ -167,8 +205,9 @@ pub fn hands_on(name: &str) -> bool {
 }
 
 /// The files of allocators that a command may load later, by how their names begin.
-pub const LIBRARIES: [&str; 5] = [
+pub const LIBRARIES: [&str; 6] = [
     "libc.so.",
+    "libhardened_malloc",
     "libjemalloc.so",
     "libtcmalloc",
     "libmimalloc",
@@ -202,6 +241,11 @@ mod tests {
             ("_ZnwmSt11align_val_t", Size),
             ("_ZdaPvm", Free),
             ("scalable_calloc", CountSize),
+            ("h_malloc", Size),
+            ("TCMallocInternalPosixMemalign", Written),
+            ("TCMallocInternalNewSizeReturning", Size),
+            ("TCMallocInternalDeleteArraySizedAligned", Free),
+            ("BridgeTCMallocInternalNewAlignedNothrow", Size),
         ] {
             assert_eq!(signature(name), Some(expected), "{name}");
         }
@@ -219,6 +263,9 @@ mod tests {
             "malloc_usable_size",
             "mi_malloc_good_size",
             "je_malloc_conf",
+            "TCMallocInternalMallocSize",
+            "TCMallocInternalMallocTrim",
+            "h_malloc_usable_size",
         ] {
             assert_eq!(signature(name), None, "{name}");
         }

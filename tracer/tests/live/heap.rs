@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::harness::{
     Account, Folder, Lines, MIB, Target, Tracer, bpf_programs, bpf_programs_of, command, installed,
-    skip, wait_for, workload_program, workspace,
+    skip, wait_for, workload_on, workload_program, workspace,
 };
 use crate::probes::verifier_library;
 
@@ -157,8 +157,13 @@ fn a_call_within_another_does_not_count() {
 #[test]
 #[ignore = "loads probes into the kernel: needs root"]
 fn static_allocators_are_probed_by_their_symbols() {
-    for allocator in ["system", "jemalloc", "mimalloc"] {
-        let program = workload_program();
+    let linked = ["system", "jemalloc", "mimalloc"].map(|name| (Some(workload_program()), name));
+    let replaced = ["tcmalloc", "hardened"].map(|malloc| (workload_on(malloc), "system"));
+    for (program, allocator) in linked.into_iter().chain(replaced) {
+        let Some(program) = program else {
+            skip("a workload on another malloc was not built");
+            continue;
+        };
         let program = program.to_string_lossy();
         let mut tracer = Tracer::report(
             &[

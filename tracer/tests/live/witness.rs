@@ -4,56 +4,71 @@
 //! One tracer watches all of a scenario, attached before the first step. So it is growth that is
 //! compared: what came before belongs to nobody the tracer has seen.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 
 use crate::harness::{
-    Account, Target, Tracer, command, fact, preload, preloadable, skip, workload_program,
+    Account, Target, Tracer, command, fact, preload, preloadable, skip, workload_on,
+    workload_program,
 };
 
 /// An allocator under test.
 struct Subject {
     name: &'static str,
-    /// As the workload calls it.
-    allocator: &'static str,
-    preload: &'static str,
+    way: Way,
     /// Whose bytes they are.
     owner: &'static str,
 }
 
-const SUBJECTS: [Subject; 10] = [
-    subject("glibc", "system", "", "glibc"),
-    subject("jemalloc", "jemalloc", "", "jemalloc"),
-    subject("mimalloc", "mimalloc", "", "mimalloc"),
-    subject("libjemalloc", "system", "libjemalloc.so.2", "jemalloc"),
+/// How the workload comes to it.
+enum Way {
+    /// By the name that the workload has for it.
+    Linked(&'static str),
+    /// By a library that takes the place of the C library's malloc.
+    Preloaded(&'static str),
+    /// By a workload that has it in that place.
+    Replaced(&'static str),
+}
+
+use Way::{Linked, Preloaded, Replaced};
+
+const COUNT: usize = 12;
+const SUBJECTS: [Subject; COUNT] = [
+    subject("glibc", "glibc", Linked("system")),
+    subject("jemalloc", "jemalloc", Linked("jemalloc")),
+    subject("mimalloc", "mimalloc", Linked("mimalloc")),
+    subject("libjemalloc", "jemalloc", Preloaded("libjemalloc.so.2")),
     subject(
         "libtcmalloc",
-        "system",
-        "libtcmalloc_minimal.so.4",
         "tcmalloc",
+        Preloaded("libtcmalloc_minimal.so.4"),
     ),
-    subject("libmimalloc", "system", "libmimalloc.so.2", "mimalloc"),
+    subject("libmimalloc", "mimalloc", Preloaded("libmimalloc.so.2")),
     subject(
         "libtbbmalloc",
-        "system",
-        "libtbbmalloc_proxy.so.2",
         "tbbmalloc",
+        Preloaded("libtbbmalloc_proxy.so.2"),
     ),
-    subject("snmalloc", "snmalloc", "", "snmalloc"),
-    subject("rpmalloc", "rpmalloc", "", "rpmalloc"),
-    subject("libscudo", "system", "clang:scudo_standalone", "scudo"),
+    subject("snmalloc", "snmalloc", Linked("snmalloc")),
+    subject("rpmalloc", "rpmalloc", Linked("rpmalloc")),
+    subject("libscudo", "scudo", Preloaded("clang:scudo_standalone")),
+    subject("tcmalloc", "google-tcmalloc", Replaced("tcmalloc")),
+    subject("hardened_malloc", "hardened_malloc", Replaced("hardened")),
 ];
 
-const fn subject(
-    name: &'static str,
-    allocator: &'static str,
-    preload: &'static str,
-    owner: &'static str,
-) -> Subject {
-    Subject {
-        name,
-        allocator,
-        preload,
-        owner,
+const fn subject(name: &'static str, owner: &'static str, way: Way) -> Subject {
+    Subject { name, way, owner }
+}
+
+impl Subject {
+    /// The program that runs on it, if all it needs is there.
+    fn program(&self) -> Option<PathBuf> {
+        match self.way {
+            Linked(_) => Some(workload_program()),
+            Preloaded(library) => preloadable(library).then(workload_program),
+            Replaced(malloc) => workload_on(malloc),
+        }
     }
 }
 
@@ -66,11 +81,10 @@ struct Run<'s> {
 }
 
 /// Runs a scenario of `size` MiB on each allocator; `verdicts` in the order of [`SUBJECTS`].
-fn check(scenario: &str, size: u32, verdicts: [&'static str; 10]) {
+fn check(scenario: &str, size: u32, verdicts: [&'static str; COUNT]) {
     let subjects = SUBJECTS.iter().zip(verdicts);
     let mut runs: Vec<Run<'_>> = subjects
-        .filter(|(subject, _)| preloadable(subject.preload))
-        .map(|(subject, verdict)| start(scenario, size, subject, verdict))
+        .filter_map(|(subject, verdict)| start(scenario, size, subject, verdict))
         .collect();
     let pids: Vec<u32> = runs.iter().map(|run| run.target.pid()).collect();
     let tracer = Tracer::attach(&pids);
@@ -89,26 +103,34 @@ fn check(scenario: &str, size: u32, verdicts: [&'static str; 10]) {
         );
     }
     if runs.len() < SUBJECTS.len() {
-        skip("not every allocator is installed");
+        skip("not every allocator is there");
     }
 }
 
-fn start<'s>(scenario: &str, size: u32, subject: &'s Subject, verdict: &'static str) -> Run<'s> {
-    let mut program = command(workload_program());
-    program.args([scenario, "--allocator", subject.allocator, "--stats"]);
+/// `None` if it is not there.
+fn start<'s>(
+    scenario: &str,
+    size: u32,
+    subject: &'s Subject,
+    verdict: &'static str,
+) -> Option<Run<'s>> {
+    let mut program = command(subject.program()?);
+    program.args([scenario, "--stats"]);
     program.args(["--size-mib", &size.to_string(), "--format", "json"]);
     program.args(["--idle", "0", "--wait-start", "--hold"]);
-    if let Some(library) = preload(subject.preload) {
-        program.env("LD_PRELOAD", library);
-    }
+    match subject.way {
+        Linked(name) => program.args(["--allocator", name]),
+        Preloaded(library) => program.env("LD_PRELOAD", preload(library)?),
+        Replaced(_) => &mut program,
+    };
     let target = Target::start(&mut program);
     let before = step(&target, "start");
-    Run {
+    Some(Run {
         subject,
         verdict,
         target,
         before,
-    }
+    })
 }
 
 /// The statistics of a step.
@@ -157,6 +179,13 @@ fn compare(scenario: &str, run: &Run<'_>, after: &Value, account: &Account) {
         }
         // It does not count what it maps to align the rest.
         "rpmalloc" => (net, grown(run, after, &["mapped"])),
+        // All that is accessible, but for its records, which are in a region too.
+        "google-tcmalloc" => {
+            let accessible = of("live-or-cached") + of("released-but-retained");
+            let heap = ["heap", "unmapped"].map(|name| after[name].as_i64());
+            (accessible, heap.into_iter().sum())
+        }
+        "hardened_malloc" => (slabs_and_blocks(account), after["accessible"].as_i64()),
         // Accessible memory.
         "scudo" => {
             let accessible = of("live-or-cached") + of("released-but-retained");
@@ -184,6 +213,11 @@ fn compare(scenario: &str, run: &Run<'_>, after: &Value, account: &Account) {
     if source == "jemalloc" {
         check_retained(scenario, run, after, account);
     }
+    if source == "google-tcmalloc" {
+        let unmapped = after["unmapped"].as_i64();
+        let given_back = of("released-but-retained");
+        assert_eq!(Some(given_back), unmapped, "{scenario}: {account}");
+    }
     if let Some(pinned) = account.finding("heap-top-pinned") {
         check_free(
             scenario,
@@ -193,10 +227,36 @@ fn compare(scenario: &str, run: &Run<'_>, after: &Value, account: &Account) {
     }
 }
 
+/// What is accessible of hardened_malloc's slabs and large blocks. Its records are where it began to
+/// allocate and so above all else, from a mapping on that no slab and, where all is freed, no block
+/// is as large as.
+fn slabs_and_blocks(account: &Account) -> i64 {
+    const RECORDS: u64 = 24 << 20;
+    let rows = account.list("/mappings").iter();
+    let accessible = rows.filter(|row| {
+        let perms = row["perms"].as_str().expect("a text");
+        row["owner"] == "hardened_malloc" && perms.starts_with("rw")
+    });
+    let address = |text: &Value| {
+        let digits = text.as_str().and_then(|text| text.strip_prefix("0x"));
+        u64::from_str_radix(digits.expect("an address"), 16).expect("an address")
+    };
+    let spans: Vec<(u64, u64)> = accessible
+        .map(|row| (address(&row["start"]), address(&row["end"])))
+        .collect();
+    let large = spans.iter().filter(|(start, end)| end - start >= RECORDS);
+    let records = large.map(|(start, _)| *start).max();
+    let records = records.unwrap_or_else(|| panic!("it has no records: {account}"));
+    let below = spans.iter().filter(|(start, _)| *start < records);
+    let sum: u64 = below.map(|(start, end)| end - start).sum();
+    i64::try_from(sum).expect("a size")
+}
+
 /// Whether the tracer may tell so much more than the allocator does: of most, nothing.
 fn is_beyond(scenario: &str, owner: &str, beyond: i64, account: &Account) -> bool {
     const SPAN: i64 = 64 << 10;
     const CACHED_BLOCKS: i64 = 32 * (520 << 10);
+    const HUGE_PAGE: i64 = 2 << 20;
     match owner {
         // What was freed and used again was offered more than once.
         "snmalloc" if ["threshold", "realloc"].contains(&scenario) => beyond >= 0,
@@ -207,6 +267,10 @@ fn is_beyond(scenario: &str, owner: &str, beyond: i64, account: &Account) -> boo
         }
         // There, stacks are mapped and unmapped too.
         "rpmalloc" => beyond >= 0 && beyond % SPAN == 0,
+        // Its records, by huge pages.
+        "google-tcmalloc" => {
+            (HUGE_PAGE..=4 * HUGE_PAGE).contains(&beyond) && beyond % HUGE_PAGE == 0
+        }
         // It keeps mappings of large blocks that were freed, and does not count them.
         "scudo" => (0..=CACHED_BLOCKS).contains(&beyond),
         _ => beyond == 0,
@@ -268,51 +332,61 @@ macro_rules! scenarios {
 // mimalloc give back some time after a free, when they are called. glibc's heap is pinned by chunks
 // in the thread's cache if the last ones freed are small enough for that. Scudo's small blocks lie
 // in what it reserved at its start, so VmSize does not grow by them. A thread that snmalloc is to
-// hear the end of has an arena of glibc's, which keeps a record of that.
+// hear the end of has an arena of glibc's, which keeps a record of that. Google's tcmalloc and
+// hardened_malloc have reserved enough before the scenario begins, unless tcmalloc reserves another
+// GiB for the blocks that it samples.
 #[rustfmt::skip]
 scenarios! {
     //                             MiB
     //    glibc  jemalloc  mimalloc (3)
     //    libjemalloc  libtcmalloc  libmimalloc (2.0)  libtbbmalloc
-    //    snmalloc  rpmalloc  libscudo
+    //    snmalloc  rpmalloc  libscudo  tcmalloc (Google's)  hardened_malloc
     seed "seed"                    256 [
         "shrank" "retained-by-allocator" "not-released"
         "retained-by-allocator" "not-released" "shrank" "not-released"
         "retained-by-allocator" "shrank" "shrank"
+        "no-growth or not-released" "shrank"
     ]
     touched "touched"               64 [
         "shrank" "retained-by-allocator" "not-released or retained-by-allocator"
         "retained-by-allocator" "not-released" "not-released or retained-by-allocator or mixed" "not-released"
         "retained-by-allocator" "shrank" "shrank"
+        "no-growth or not-released" "retained-by-allocator"
     ]
     small "small"                   32 [
         "heap-top-pinned or shrank" "not-released" "not-released or retained-by-allocator"
         "not-released" "not-released" "not-released or shrank" "not-released or shrank"
         "not-released" "not-released" "no-growth"
+        "not-released or no-growth" "no-growth"
     ]
     fragmented "fragmented"         32 [
         "heap-top-pinned" "not-released" "not-released or retained-by-allocator"
         "not-released" "not-released" "not-released" "not-released"
         "not-released" "not-released" "no-growth"
+        "not-released or no-growth" "no-growth"
     ]
     threads "threads"               64 [
         "arena-reserve" "retained-by-allocator or not-released" "not-released or retained-by-allocator"
         "retained-by-allocator or not-released" "not-released" "not-released or retained-by-allocator" "not-released"
         "arena-reserve" "not-released" "not-released"
+        "not-released" "not-released"
     ]
     threshold "threshold"           33 [
         "not-released" "retained-by-allocator" "not-released or retained-by-allocator"
         "retained-by-allocator" "not-released" "shrank or no-growth" "shrank or not-released"
         "retained-by-allocator" "not-released" "shrank or no-growth"
+        "no-growth or not-released" "retained-by-allocator"
     ]
     realloc "realloc"               48 [
         "shrank" "retained-by-allocator or not-released" "not-released or retained-by-allocator"
         "retained-by-allocator or not-released" "not-released" "shrank or no-growth" "shrank"
         "retained-by-allocator" "not-released" "shrank"
+        "no-growth or not-released" "retained-by-allocator"
     ]
     pinned_top "pinned-top"         32 [
         "heap-top-pinned" "not-released" "not-released or retained-by-allocator"
         "not-released" "not-released" "not-released" "not-released"
         "not-released" "not-released" "no-growth"
+        "not-released or no-growth" "no-growth"
     ]
 }

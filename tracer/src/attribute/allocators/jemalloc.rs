@@ -47,6 +47,7 @@ pub(super) static JEMALLOC: Allocator = Allocator {
             (its option `retain`, on by default on 64-bit Linux)",
     keeping_option: "opt.retain",
     unmaps: "with retain:false it unmaps what it no longer needs",
+    fewer_mappings: "Leave retain:true (retain:false splits mappings)",
     variables: &["*MALLOC_CONF"],
     experiment: "mallctl(\"thread.tcache.flush\") and mallctl(\"arena.4096.purge\") in the \
                  process, or its figures stats.allocated and stats.retained",

@@ -7,7 +7,7 @@
 mod asan;
 pub mod glibc;
 mod go;
-mod google_tcmalloc;
+pub mod google_tcmalloc;
 mod hardened;
 mod jemalloc;
 mod jvm;
@@ -83,6 +83,9 @@ pub(super) struct Allocator {
     pub keeping_option: &'static str,
     /// When it unmaps: a clause; empty if never.
     pub unmaps: &'static str,
+    /// What would make its mappings fewer: a clause that begins a sentence; empty if nothing
+    /// particular would.
+    pub fewer_mappings: &'static str,
     /// Environment variables it obeys.
     pub variables: &'static [&'static str],
     /// What would tell its freed and cached memory from memory in use.
@@ -139,6 +142,7 @@ const PLAIN: Allocator = Allocator {
     keeps: "it keeps the address space to use it again",
     keeping_option: "",
     unmaps: "",
+    fewer_mappings: "",
     variables: &[],
     experiment: "its own statistics",
     advice: |_, topic| general_advice(topic).to_owned(),

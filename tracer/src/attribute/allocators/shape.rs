@@ -21,6 +21,10 @@ pub struct Shape {
     pub no_reserve: bool,
     /// In a window of 64 MiB, accessible at its beginning and reserved behind.
     pub arena_window: bool,
+    /// In a window of 1 GiB, reserved at its beginning and accessible behind.
+    pub region_window: bool,
+    /// All the anonymous memory that lies there without a gap.
+    pub run: Bytes,
 }
 
 impl Shape {

@@ -39,6 +39,7 @@ fn names_are_unique_and_texts_complete() {
             allocator.grows,
             allocator.keeps,
             allocator.unmaps,
+            allocator.fewer_mappings,
             allocator.experiment,
         ] {
             assert!(!clause.ends_with('.'), "{}: a clause", allocator.name);
@@ -91,7 +92,7 @@ fn the_heap_fits_those_that_use_brk() {
         span: Span::new(Addr(0x6000_0000), 1 << 30),
         no_reserve: true,
         mapped: Some(Bytes(1 << 30)),
-        arena_window: false,
+        ..Shape::default()
     };
     let fitting: Vec<&str> = TABLE
         .iter()

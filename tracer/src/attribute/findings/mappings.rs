@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Draft, LISTED, title};
 use crate::{
     attribute::{
-        Owner,
+        Owner, allocators,
         case::{Case, Part},
         explanation::{Confidence, Finding},
         text,
@@ -65,10 +65,10 @@ pub fn find(case: &Case<'_>) -> Vec<Finding> {
             "that the kernel splits or joins a few differently: flags that its map does not show \
              are not counted.",
         )
-        .remedy(
-            "Protect and unmap in larger steps; with jemalloc leave retain:true (retain:false \
-             splits); raise vm.max_map_count (price: memory of the kernel for each mapping).",
-        )
+        .remedy(&format!(
+            "{}; raise vm.max_map_count (price: memory of the kernel for each mapping).",
+            fewer(owner)
+        ))
         .verify("The number of lines of /proc/<pid>/maps at the end of the same load must be lower.");
     vec![draft.done()]
 }
@@ -91,6 +91,14 @@ fn split_by(case: &Case<'_>) -> Option<String> {
         });
     let told: Vec<String> = told.collect();
     (!told.is_empty()).then(|| format!("split since the beginning: {}", told.join(", ")))
+}
+
+/// How an owner can do with fewer: a clause that begins a sentence.
+fn fewer(owner: &Owner) -> &'static str {
+    match allocators::by_name(&owner.0) {
+        Some(allocator) if !allocator.fewer_mappings.is_empty() => allocator.fewer_mappings,
+        _ => "Protect and unmap in larger steps",
+    }
 }
 
 /// What keeps an owner's neighbours apart.

@@ -62,6 +62,13 @@ pub fn workload_program() -> PathBuf {
     path.into()
 }
 
+/// The workload where this malloc has taken the place of the C library's, if it was built:
+/// "hardened" or "tcmalloc".
+pub fn workload_on(malloc: &str) -> Option<PathBuf> {
+    let path = workload_program().with_file_name(format!("workload-{malloc}"));
+    path.is_file().then_some(path)
+}
+
 /// The folder of all packages.
 pub fn workspace() -> PathBuf {
     let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());

@@ -209,6 +209,27 @@ fn many_mappings_are_told_with_who_splits_them() {
 }
 
 #[test]
+fn slabs_between_guards_are_told_as_what_splits() {
+    const SLAB: &[At] = &[(LIBC, "mprotect"), (PROGRAM, "memory_map_fixed")];
+    let mut world = World::dynamic(&[]);
+    world.tells(PROGRAM, &["malloc_object_size_fast"], &[]);
+    let slabs = world.mmap(SLAB, 64 * MIB, NONE, PLAIN);
+    for slab in 0..256 {
+        world.mprotect(Addr(slabs.0 + slab * 128 * KIB), 64 * KIB, RW);
+    }
+    world.settings.kernel.max_map_count = Some(800);
+    let explanation = world.explain();
+    let many = finding(&explanation, "many-mappings").expect("more than half");
+    assert_eq!(many.owner.0, "hardened_malloc");
+    assert!(
+        many.remedy.contains("light configuration"),
+        "{}",
+        many.remedy
+    );
+    assert!(many.remedy.contains("vm.max_map_count"), "{}", many.remedy);
+}
+
+#[test]
 fn settings_have_a_source() {
     let mut world = jemalloc_seed();
     world.set("MALLOC_CONF", "retain:true,dirty_decay_ms:500");
