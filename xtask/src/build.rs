@@ -35,9 +35,18 @@ pub fn products(workspace: &Workspace, tools: &EbpfTools, profile: Profile) -> R
     build(workspace, tools, profile, &[])
 }
 
-/// The same for all tests: with the workloads that take minutes to compile the first time.
-pub fn products_for_tests(workspace: &Workspace, tools: &EbpfTools) -> Result<Products> {
-    build(workspace, tools, Profile::Release, &WORKLOADS_ON_OTHERS)
+/// The same for all tests: with the workloads that take minutes to compile the first time, for a
+/// debugger without them. What is built along with what decides how Cargo builds what both need, so
+/// tests that do not run them build them too, lest everything is built twice.
+pub fn products_for_tests(
+    workspace: &Workspace,
+    tools: &EbpfTools,
+    profile: Profile,
+) -> Result<Products> {
+    match profile {
+        Profile::Release => build(workspace, tools, profile, &WORKLOADS_ON_OTHERS),
+        Profile::Debug => products(workspace, tools, profile),
+    }
 }
 
 fn build(

@@ -5,7 +5,7 @@ pub mod live;
 
 use anyhow::{Result, bail};
 
-use crate::build;
+use crate::build::{self, Profile};
 use crate::elevate::Elevation;
 use crate::exec;
 use crate::setup::{self, EbpfTools, Scope};
@@ -50,8 +50,8 @@ const FORMAT: CargoStep = step("formatting", &["fmt", "--all", "--check"]);
 #[rustfmt::skip]
 const LINTS: [CargoStep; 3] = [
     step("clippy, user side", &["clippy", "--workspace", "--exclude", "tracer-ebpf", "--exclude", "workload-tcmalloc", "--all-targets", "--", "-D", "warnings"]),
-    // Optimised, as it is built later: what it has in C++ is compiled once.
-    step("clippy, tcmalloc", &["clippy", "--release", "--package", "workload-tcmalloc", "--", "-D", "warnings"]),
+    // Optimised and among those that it is built with later: what it has in C++ is compiled once.
+    step("clippy, tcmalloc", &["clippy", "--release", "--package", "tracer", "--package", "workload", "--package", "workload-hardened", "--package", "workload-tcmalloc", "--bin", "workload-tcmalloc", "--", "-D", "warnings"]),
     step("clippy, wire types", &["clippy", "--package", "tracer-ebpf", "--lib", "--", "-D", "warnings"]),
 ];
 
@@ -99,7 +99,7 @@ fn run_steps(
         Extent::OnlyLive { filter } => filter,
     };
     let products = steps.run("release build", || {
-        build::products_for_tests(workspace, &tools)
+        build::products_for_tests(workspace, &tools, Profile::Release)
     })?;
     steps.run("live tests", || {
         live::run(workspace, &tools, &products, elevation, filter)

@@ -47,7 +47,7 @@ pub fn build(
     profile: Profile,
     folder: &Path,
 ) -> Result<Programs> {
-    let products = build::products(workspace, tools, profile)?;
+    let products = build::products_for_tests(workspace, tools, profile)?;
     let live = live::build(workspace, tools)?;
     compile(
         workspace,
