@@ -65,7 +65,7 @@ pub fn find(case: &Case<'_>) -> Vec<Finding> {
             "that the kernel splits or joins a few differently: flags that its map does not show \
              are not counted.",
         )
-        .remedy(&format!(
+        .remedy(format!(
             "{}; raise vm.max_map_count (price: memory of the kernel for each mapping).",
             fewer(owner)
         ))
