@@ -2,7 +2,9 @@
 
 use std::process::Command;
 
-use crate::harness::{Account, Lines, Target, Tracer, command, fact, skip, workload_program};
+use crate::harness::{
+    Account, Lines, Stopped, Target, Tracer, command, fact, skip, workload_on, workload_program,
+};
 
 const GIB: u64 = 1 << 30;
 
@@ -125,4 +127,39 @@ fn many_mappings_come_near_the_limit_of_the_kernel() {
         format!("{} of {limit}", account.list("/mappings").len()),
     );
     assert!(account.finds("many-mappings"), "{account}");
+}
+
+/// hardened_malloc has an inaccessible slab behind each of its slabs, so some hundred MiB of small
+/// blocks are near the limit.
+#[test]
+#[ignore = "loads probes into the kernel: needs root"]
+fn an_allocator_that_splits_all_it_has_is_named() {
+    const MAPPINGS_OF_A_MIB: u64 = 84;
+    let (Some(limit), Some(program)) = (limit_on_mappings(), workload_on("hardened")) else {
+        skip("no workload on hardened_malloc, or no limit that is near");
+        return;
+    };
+    let size = limit * 3 / 4 / MAPPINGS_OF_A_MIB;
+    let mut program = command(program);
+    program.args(["small", "--size-mib", &size.to_string(), "--sleep", "2"]);
+    program.args(["--format", "json"]);
+    let target = Target::start(&mut program);
+    target.lines.find_text("\"start\"");
+    target.lines.find_text("\"alloc\"");
+    let stopped = Stopped::new(target.pid());
+    let tracer = Tracer::attach(&[target.pid()]);
+    let account = tracer.interrupt().account();
+    drop(stopped);
+    let many = account.finding("many-mappings");
+    let many = many.unwrap_or_else(|| panic!("{size} MiB: {account}"));
+    assert_eq!(many["owner"], "hardened_malloc", "{account}");
+    let remedy = many["remedy"].as_str().expect("a text");
+    assert!(remedy.contains("light configuration"), "{account}");
+    fact(
+        "mappings of hardened_malloc",
+        format!(
+            "{} of {limit} for {size} MiB",
+            account.list("/mappings").len()
+        ),
+    );
 }
