@@ -6,7 +6,7 @@
 //! are made accessible one by one with an inaccessible one behind each, so VmSize does not move. A
 //! slab that is empty is mapped over by inaccessible memory, if its class has more than 128 KiB of
 //! such. Larger blocks have mappings of their own with inaccessible memory on both sides, up to
-//! half as much each. When one is freed it is mapped over likewise, and unmapped when up to 1,280
+//! half as much each. When one is freed it is mapped over likewise, and unmapped when about 1,280
 //! others have been freed after it; from 32 MiB on it is unmapped at once. It obeys no environment
 //! variable: all is decided when it is compiled.
 
@@ -56,7 +56,7 @@ pub(super) static HARDENED: Allocator = Allocator {
     grows: "it reserves 12 TiB for small blocks when the process starts, and maps large ones with \
             inaccessible memory on both sides",
     keeps: "it maps inaccessible memory over what was freed, so that use after free fails",
-    unmaps: "it unmaps a block of 32 MiB or more at once, and a smaller one when up to 1,280 others \
+    unmaps: "it unmaps a block of 32 MiB or more at once, and a smaller one when about 1,280 others \
              were freed after it",
     fewer_mappings: "Each slab stands by itself, between inaccessible ones: use the light \
                      configuration, which has one after every eighth (price: fewer overflows are \

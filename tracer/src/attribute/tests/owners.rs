@@ -313,3 +313,18 @@ fn an_older_reservation_is_nobody_s_where_two_make_such() {
         assert_eq!(owned(&explanation, owner), Bytes(8 * GIB), "{modules:?}");
     }
 }
+
+#[test]
+fn a_bss_that_the_kernel_shows_in_parts_is_one() {
+    let data = World::with(&[PROGRAM, LIBC], &[]);
+    let (data, _) = data.space.pieces().nth(1).expect("its data");
+    let parts = [
+        vma(Span::new(data.end, MIB), "rw-p", ""),
+        vma(Span::new(Addr(data.end.0 + MIB), 512 * KIB), "rw-p", ""),
+        vma(Span::new(Addr(data.end.0 + 1536 * KIB), MIB), "---p", ""),
+    ];
+    let world = World::with(&[PROGRAM, LIBC], &parts);
+    let explanation = world.explain();
+    assert_eq!(owned(&explanation, "loader"), Bytes(1536 * KIB));
+    assert_eq!(owned(&explanation, "unknown"), Bytes(MIB));
+}
