@@ -68,17 +68,28 @@ fn stacks_of_a_program_on_musl_are_told() {
     let folder = Folder::new();
     if let Some(program) = compile(&folder, "maps", "musl-gcc", MAPS) {
         let account = share("C on musl", &[&program.to_string_lossy(), "1"]);
-        assert_eq!(
-            account.number("/stacks/unwound"),
-            account.number("/stacks/calls"),
-            "{account}"
-        );
-        assert_eq!(
-            sum(paths(&account), "turn_over", "mapped"),
-            200 << 20,
-            "{account}"
-        );
+        // Until the tracer has unwound one of them, stacks of a place that differ anywhere near
+        // their top are new ones, and no more than so many are copied at once.
+        let missing = not_copied(&account);
+        let told = account.number("/stacks/unwound") + missing;
+        assert!(told >= account.number("/stacks/calls"), "{account}");
+        let turned_over = sum(paths(&account), "turn_over", "mapped");
+        assert!(turned_over <= 200 << 20, "{account}");
+        assert!(turned_over + (missing << 20) >= 200 << 20, "{account}");
     }
+}
+
+/// Of how many calls the stack was not copied, as the notes say.
+fn not_copied(account: &Account) -> u64 {
+    let notes = account.list("/notes").iter();
+    let counts = notes.filter_map(|note| {
+        let rest = note.as_str()?.strip_prefix("the callers' stacks of ")?;
+        rest.split_once(" calls were not copied")?
+            .0
+            .parse::<u64>()
+            .ok()
+    });
+    counts.sum()
 }
 
 /// Calls a function through code that it makes, and says what that is called.
