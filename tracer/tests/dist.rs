@@ -165,6 +165,11 @@ fn the_manifest_gives_what_is_needed_and_no_more() {
     let args: Vec<_> = args.map(Into::into).collect();
     let meant = cli::with_file(&args, settings).expect("they make sense");
     assert_eq!(meant.listen.port(), container["ports"][0]["containerPort"]);
+    // Python's package of that name has the schemas of Kubernetes' own interface.
+    if let Some(mut validate) = program("kubernetes-validate") {
+        let path = root().join("dist/kubernetes/tracer.yaml");
+        succeeds(validate.arg("--strict").arg(path));
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ use zerocopy::IntoBytes as _;
 use super::{
     attach::{self, CaptureWish, FUNCTION_PREFIX, program, raw_tracepoint},
     error::{ProbeError, refused, verifier},
-    load,
+    heap, load,
     meter::Meter,
     object,
 };
@@ -88,7 +88,11 @@ impl Census {
     }
 
     fn open_with(room: u32, wish: CaptureWish, layout: Layout) -> Result<Self, ProbeError> {
-        let mut ebpf = EbpfLoader::new()
+        let mut loader = EbpfLoader::new();
+        for map in heap::MAPS {
+            loader.map_max_entries(map, UNUSED);
+        }
+        let mut ebpf = loader
             // Nothing here is to be relocated by the kernel's types, which take tens of MiB.
             .btf(None)
             .override_global("LAYOUT", layout.as_bytes(), true)

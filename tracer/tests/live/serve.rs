@@ -18,7 +18,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::harness::{
-    Folder, MIB, Running, Target, Tracer, command, fact, http, installed, skip, tracer_program,
+    Folder, MIB, Running, Target, Tracer, bpf_memory_of, command, fact, http, installed, skip, tracer_program,
     wait_for, workload_program,
 };
 
@@ -176,6 +176,9 @@ fn metrics_tell_of_processes_and_of_the_daemon_itself() {
         "a daemon's RSS",
         format!("{} MiB", daemon.memory("VmRSS") / MIB),
     );
+    // Only what it counts in has room.
+    let in_kernel = bpf_memory_of(daemon.tracer.pid());
+    assert!(in_kernel < 16 * MIB, "{in_kernel} bytes");
     // Its command line is nowhere.
     assert!(!daemon.metrics().contains("--hold") && !daemon.get("/audit").body.contains("--hold"));
 

@@ -2,7 +2,7 @@
 //!
 //! Read here without the tracer's own code, so that an error there cannot hide itself.
 
-use std::{collections::BTreeSet, fmt, fs};
+use std::{collections::BTreeSet, fmt, fs, str::FromStr};
 
 use aya::{
     maps::{HashMap, Map, MapData, MapType, loaded_maps},
@@ -198,17 +198,21 @@ pub fn bpf_programs() -> BTreeSet<u32> {
 
 /// The BPF programs that a process holds, by id.
 pub fn bpf_programs_of(pid: u32) -> BTreeSet<u32> {
+    of_descriptors(pid, "prog_id:").collect()
+}
+
+/// Bytes of the kernel's memory that the BPF programs and maps of a process take.
+pub fn bpf_memory_of(pid: u32) -> u64 {
+    of_descriptors::<u64>(pid, "memlock:").sum()
+}
+
+/// A field of what the kernel tells of each open file, where it tells it.
+fn of_descriptors<T: FromStr>(pid: u32, field: &str) -> impl Iterator<Item = T> {
     let descriptors = fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("it exists");
-    let infos = descriptors
-        .flatten()
-        .map(|entry| fs::read_to_string(entry.path()));
-    infos
-        .flatten()
-        .filter_map(|info| {
-            let id = info
-                .lines()
-                .find_map(|line| line.strip_prefix("prog_id:"))?;
-            id.trim().parse().ok()
-        })
-        .collect()
+    let infos = descriptors.flatten();
+    let infos = infos.filter_map(|entry| fs::read_to_string(entry.path()).ok());
+    infos.filter_map(move |info| {
+        let value = info.lines().find_map(|line| line.strip_prefix(field))?;
+        value.trim().parse().ok()
+    })
 }
