@@ -199,9 +199,12 @@ fn the_image_is_made_and_run_as_it_says() {
 fn rules_and_documented_queries_ask_for_what_there_is() {
     let rules = documents(&read("dist/prometheus/tracer.rules.yml"));
     let groups = rules[0]["groups"].as_array().expect("a list").iter();
+    let cases = read("tracer/tests/alerts.yml");
     let mut alerts = 0;
     for rule in groups.flat_map(|group| group["rules"].as_array().expect("a list")) {
         check_query(rule["expr"].as_str().expect("a query"));
+        let case = format!("alertname: {}\n", rule["alert"].as_str().expect("a name"));
+        assert!(cases.contains(&case), "no case for {case}");
         alerts += 1;
     }
     assert!(alerts > 5);
@@ -215,6 +218,14 @@ fn rules_and_documented_queries_ask_for_what_there_is() {
                 .args(["check", "config", "prometheus.yml"])
                 .current_dir(folder),
         );
+    }
+}
+
+#[test]
+fn each_alert_fires_when_it_must_and_then_only() {
+    if let Some(mut promtool) = program("promtool") {
+        let cases = root().join("tracer/tests/alerts.yml");
+        succeeds(promtool.args(["test", "rules"]).arg(cases));
     }
 }
 
