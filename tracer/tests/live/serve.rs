@@ -2,6 +2,7 @@
 //! its settings again and to end.
 
 mod picks;
+mod unit;
 
 use std::{
     fs,
@@ -18,11 +19,12 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::harness::{
-    Folder, MIB, Running, Target, Tracer, bpf_memory_of, command, fact, http, installed, skip, tracer_program,
-    wait_for, workload_program,
+    Folder, MIB, Running, Target, Tracer, bpf_memory_of, command, fact, http, installed, skip,
+    tracer_program, wait_for, workload_program,
 };
 
 const PAGE: &str = include_str!("../../../docs/serve.md");
+const DASHBOARD: &str = include_str!("../../../dist/grafana/tracer.json");
 const RULES: &str = include_str!("../../../dist/prometheus/tracer.rules.yml");
 
 /// A daemon that answers.
@@ -268,15 +270,32 @@ impl Prometheus {
     }
 }
 
+/// The queries of the dashboard, with its variables filled in as Grafana does.
+fn panels() -> Vec<String> {
+    let dashboard: Value = serde_json::from_str(DASHBOARD).expect("JSON");
+    let panels = dashboard["panels"].as_array().expect("a list");
+    let targets = panels
+        .iter()
+        .filter_map(|panel| panel["targets"].as_array());
+    let queries = targets.flatten().map(|target| {
+        let query = target["expr"].as_str().expect("a query");
+        let query = query.replace("$job", ".*").replace("$instance", ".*");
+        query.replace("$__rate_interval", "1m")
+    });
+    queries.collect()
+}
+
 #[test]
 #[ignore = "loads probes into the kernel: needs root"]
-fn a_real_server_scrapes_it_and_the_documented_queries_answer() {
+fn a_real_server_scrapes_it_and_all_queries_answer() {
     let _target = seed();
-    let daemon = Daemon::start(&["--max-cpu", "100"]);
+    // There is a panel for what only this measures.
+    let daemon = Daemon::start(&["--max-cpu", "100", "--measure-probes"]);
     let Some(server) = Prometheus::start(daemon.address) else {
         return;
     };
-    for query in queries() {
+    for query in queries().into_iter().chain(panels()) {
+        assert!(!query.contains('$'), "an unknown variable: {query}");
         if query.contains("> ") {
             // Nothing needs to be so large here: that it is understood is enough.
             server.query(&query);

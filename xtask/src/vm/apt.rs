@@ -72,13 +72,28 @@ impl Apt {
 
     /// Downloads a package and unpacks it into `folder`, which must not exist.
     pub fn unpack(&self, package: &str, folder: &Path) -> Result<()> {
+        self.unpack_all(&[package.to_owned()], folder)
+    }
+
+    /// The same for packages of a suite, with all that they need to be installed on nothing.
+    pub fn unpack_system(&self, suite: &str, packages: &[&str], folder: &Path) -> Result<()> {
+        let mut command = self.command("apt-get");
+        command
+            .args(["--simulate", "--no-install-recommends"])
+            .args(["--target-release", suite, "install"])
+            .args(packages);
+        let plan = exec::capture(&mut command, "asking apt what packages need")?;
+        self.unpack_all(&packages::to_install(&plan), folder)
+    }
+
+    fn unpack_all(&self, packages: &[String], folder: &Path) -> Result<()> {
         let archive = folder.with_extension("deb-folder");
         let _ = fs::remove_dir_all(&archive);
         fs::create_dir_all(&archive)
             .with_context(|| format!("cannot create {}", archive.display()))?;
         let mut command = self.command("apt-get");
-        command.current_dir(&archive).args(["download", package]);
-        let what = format!("downloading {package}");
+        command.current_dir(&archive).arg("download").args(packages);
+        let what = format!("downloading {}", packages.join(" "));
         let result = exec::logged(&mut command, &what, &self.log("download"))
             .and_then(|()| packages::extract_all(&archive, folder));
         // Its content is unpacked now, or nobody wants it.

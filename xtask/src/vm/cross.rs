@@ -81,7 +81,7 @@ fn cargo(workspace: &Workspace, tools: &EbpfTools, target: &Path, task: &str) ->
 pub fn items(programs: &Programs, busybox: &Path) -> Items {
     let copy = |name: String, path: &Path| (name, Item::Copy(path.to_owned()));
     let library = |name: &str| Path::new(LIBRARIES).join(name);
-    let mut items = Items::new();
+    let mut items = Items::from([("init".to_owned(), Item::Text(native::INIT))]);
     items.extend(
         programs
             .named()
@@ -94,6 +94,6 @@ pub fn items(programs: &Programs, busybox: &Path) -> Items {
     items.extend(
         LINKED.map(|name| copy(format!("usr/lib/aarch64-linux-gnu/{name}"), &library(name))),
     );
-    items.extend(APPLETS.map(|name| (format!("usr/bin/{name}"), Item::Link("busybox"))));
+    items.extend(APPLETS.map(|name| (format!("usr/bin/{name}"), Item::Link("busybox".to_owned()))));
     items
 }

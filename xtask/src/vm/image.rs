@@ -7,8 +7,8 @@ use anyhow::Result;
 
 use super::archive::Archive;
 
-/// The first process.
-const INIT: &str = include_str!("init.sh");
+/// What runs the tests, when the system is up.
+const TESTS: &str = include_str!("tests.sh");
 /// Mount points, and where programs may look.
 const FOLDERS: [&str; 7] = ["dev", "proc", "sys", "tmp", "root", "run", "usr/sbin"];
 /// Where the kernel, programs and the loader look, and where things are.
@@ -65,10 +65,13 @@ pub enum Item {
     /// A copy of this file.
     Copy(PathBuf),
     /// A symbolic link to this.
-    Link(&'static str),
+    Link(String),
+    /// A file of this text.
+    Text(&'static str),
 }
 
-/// What is in a guest, by its path from the root, without the first `/`.
+/// What is in a guest, by its path from the root, without the first `/`. Its first process is
+/// `init`.
 pub type Items = BTreeMap<String, Item>;
 
 /// Writes the initramfs. Only tests whose names contain one of `filters` will run, or all if there
@@ -85,9 +88,10 @@ pub fn write(image: &Path, items: &Items, filters: &[String]) -> Result<()> {
         match item {
             Item::Copy(path) => archive.copy(name, path)?,
             Item::Link(target) => archive.link(name, target)?,
+            Item::Text(text) => archive.file(name, text.as_bytes())?,
         }
     }
-    archive.file("init", INIT.as_bytes())?;
+    archive.file("etc/vm/tests", TESTS.as_bytes())?;
     archive.file("etc/passwd", b"root:x:0:0:root:/:/bin/sh\n")?;
     archive.file("etc/vm/environment", ENVIRONMENT.as_bytes())?;
     archive.file("etc/vm/filters", filters.join("\n").as_bytes())?;

@@ -14,6 +14,7 @@ mod machine;
 mod mirror;
 mod native;
 mod packages;
+mod systemd;
 mod table;
 mod verdict;
 
@@ -26,12 +27,13 @@ use clap::Args;
 
 use crate::build::Profile;
 use crate::exec;
-use crate::setup;
+use crate::setup::{self, EbpfTools};
 use crate::steps::Steps;
 use crate::workspace::Workspace;
 use apt::Apt;
 use arch::Arch;
 use emulator::Emulator;
+use image::Items;
 use kernels::{Choice, Kernel, Series};
 use table::Row;
 use verdict::{Outcome, Verdict};
@@ -65,6 +67,9 @@ pub struct VmArgs {
     /// The architecture of the guests
     #[arg(long, value_enum, default_value_t = Arch::Amd64)]
     arch: Arch,
+    /// Boot Debian's systemd of this suite, and test the unit under it
+    #[arg(long, value_name = "SUITE", num_args = 0..=1, require_equals = true, default_missing_value = "stable", conflicts_with = "arch")]
+    systemd: Option<String>,
     /// Test the programs built without optimisation
     #[arg(long)]
     debug: bool,
@@ -89,10 +94,23 @@ impl VmArgs {
     }
 
     fn filters(&self) -> Vec<String> {
-        if self.filters.is_empty() && !self.arch.is_native() {
+        if !self.filters.is_empty() {
+            self.filters.clone()
+        } else if self.systemd.is_some() {
+            vec![systemd::FILTER.to_owned()]
+        } else if !self.arch.is_native() {
             cross::FILTERS.map(str::to_owned).to_vec()
         } else {
-            self.filters.clone()
+            Vec::new()
+        }
+    }
+
+    /// What tells guests of this kind from others, in names of files.
+    fn guest(&self) -> String {
+        let arch = self.arch.debian();
+        match &self.systemd {
+            Some(suite) => format!("{arch}-systemd-{suite}"),
+            None => arch.to_owned(),
         }
     }
 
@@ -133,6 +151,7 @@ pub fn sample(workspace: &Workspace) -> Result<()> {
         all: false,
         quick: false,
         arch: Arch::Amd64,
+        systemd: None,
         debug: false,
         mirror: None,
         limit: SAMPLE_LIMIT,
@@ -171,7 +190,10 @@ fn test(workspace: &Workspace, args: &VmArgs) -> Result<Vec<Row>> {
         );
     }
     let folder = workspace.target.join("vm");
-    let logs = folder.join("logs");
+    let mut logs = folder.join("logs");
+    if args.systemd.is_some() {
+        logs.push(args.guest());
+    }
     fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
     let mut steps = Steps::new(5);
     let tools = steps.run("set-up", || setup::run(workspace, args.arch.scope()))?;
@@ -188,17 +210,9 @@ fn test(workspace: &Workspace, args: &VmArgs) -> Result<Vec<Row>> {
         let kernels = kernels::fetch(&apt, &folder, args.arch, &args.choice())?;
         Ok((apt, kernels))
     })?;
-    let image = folder.join(format!("initramfs-{name}"));
+    let image = folder.join(format!("initramfs-{}", args.guest()));
     steps.run("programs for the guest", || {
-        let folder = folder.join("programs").join(name);
-        let busybox = busybox(&apt, &folder)?;
-        let items = if args.arch.is_native() {
-            let programs = native::build(workspace, &tools, args.profile(), &folder)?;
-            native::items(&programs, &busybox)?
-        } else {
-            let programs = cross::build(workspace, &tools, &folder)?;
-            cross::items(&programs, &busybox)
-        };
+        let items = contents(workspace, args, &tools, &apt, &folder)?;
         image::write(&image, &items, &args.filters())
     })?;
     let rows = steps.run("tests", || {
@@ -211,7 +225,30 @@ fn test(workspace: &Workspace, args: &VmArgs) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// The first process of a guest: a program that needs no library.
+/// All that is in the guests.
+fn contents(
+    workspace: &Workspace,
+    args: &VmArgs,
+    tools: &EbpfTools,
+    apt: &Apt,
+    folder: &Path,
+) -> Result<Items> {
+    let name = args.arch.debian();
+    let own = folder.join("programs").join(name);
+    let busybox = busybox(apt, &own)?;
+    if !args.arch.is_native() {
+        let programs = cross::build(workspace, tools, &own)?;
+        return Ok(cross::items(&programs, &busybox));
+    }
+    let programs = native::build(workspace, tools, args.profile(), &own)?;
+    let Some(suite) = &args.systemd else {
+        return native::items(&programs, &busybox);
+    };
+    let root = systemd::unpack(apt, suite, &folder.join("systemd").join(name))?;
+    systemd::items(workspace, &programs, &busybox, &root)
+}
+
+/// The first process of a guest, or what it needs: a program that needs no library.
 fn busybox(apt: &Apt, folder: &Path) -> Result<PathBuf> {
     let root = folder.join("busybox");
     if !root.exists() {

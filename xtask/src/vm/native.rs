@@ -26,6 +26,8 @@ const PRELOADED: [&str; 3] = [
     "libtcmalloc_minimal.so.4",
     "libmimalloc.so.2",
 ];
+/// The first process.
+pub const INIT: &str = include_str!("init.sh");
 const PROGRAM_FOLDERS: [&str; 3] = ["/usr/bin", "/bin", "/usr/sbin"];
 /// Folders and files of Python's library that no test needs.
 const NOT_OF_PYTHON: [&str; 9] = [
@@ -103,7 +105,7 @@ pub fn compile(
 
 /// All that is in the guest, with `busybox` as its first process.
 pub fn items(programs: &Programs, busybox: &Path) -> Result<Items> {
-    let mut items = Items::new();
+    let mut items = Items::from([("init".to_owned(), Item::Text(INIT))]);
     for (name, path) in programs.named() {
         add(&mut items, format!("usr/bin/{name}"), path)?;
     }

@@ -15,7 +15,7 @@ pub use folder::Folder;
 pub use kernel::{
     Picture, Stopped, bpf_memory_of, bpf_programs, bpf_programs_of, is_target, vm_size,
 };
-pub use process::{Lines, Running, Target};
+pub use process::{Lines, Running, Target, raw};
 pub use tracer::{Ended, Tracer};
 
 use std::{
