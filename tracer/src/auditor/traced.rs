@@ -30,8 +30,9 @@ const RING: Bytes = Bytes(2 << 20);
 /// Between two turns of the session. Each costs a wake-up and looks at the processes; what a ring
 /// can hold of them leaves room for fewer than a run of its own makes.
 const TURN: Duration = Duration::from_millis(100);
-/// How long reports are waited for: reading a large map takes a while.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long reports are waited for: the first comes after the programs were loaded, which takes a
+/// busy machine a while, and so does reading a large map.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A session under way.
 #[derive(Debug)]

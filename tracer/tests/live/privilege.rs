@@ -95,7 +95,7 @@ fn set_of(status: &str, set: &str) -> u64 {
 }
 
 /// What using maps takes on this kernel.
-fn for_maps() -> u64 {
+pub fn for_maps() -> u64 {
     let old = release() < (Some(5), Some(19));
     let disabled = fs::read_to_string("/proc/sys/kernel/unprivileged_bpf_disabled");
     let disabled = disabled.is_ok_and(|text| text.trim() != "0");
