@@ -6,7 +6,7 @@
 use std::process::{Command, Stdio};
 
 use crate::harness::{
-    Family, Folder, Lines, Stopped, Target, Tracer, command, fact, installed, skip,
+    Family, Folder, Lines, Stopped, Target, Tracer, command, compiled_java, fact, installed, skip,
 };
 
 /// Rounds before the tracer comes, and while it is there.
@@ -140,19 +140,10 @@ fn node_with_buffers() {
 #[test]
 #[ignore = "loads probes into the kernel: needs root"]
 fn java_with_threads() {
-    let (Some(compiler), Some(java)) = (installed("javac"), installed("java")) else {
-        skip("no java");
+    let folder = Folder::new();
+    let Some(java) = compiled_java(&folder, "Churn", JAVA) else {
         return;
     };
-    let folder = Folder::new();
-    let source = folder.join("Churn.java");
-    std::fs::write(&source, JAVA).expect("own folder");
-    let compiled = command(compiler)
-        .arg("-d")
-        .arg(folder.path())
-        .arg(source)
-        .status();
-    assert!(compiled.expect("javac starts").success());
     check(
         command(java)
             .args(["-Xmx512m", "-cp"])

@@ -7,7 +7,9 @@
 
 use std::{ffi::OsString, fs, process::Command};
 
-use crate::harness::{Account, Folder, Lines, MIB, Target, Tracer, command, fact, installed, skip};
+use crate::harness::{
+    Account, Folder, Lines, MIB, Target, Tracer, command, compiled_java, fact, installed, skip,
+};
 
 const GO: &str = r#"
 package main
@@ -206,19 +208,10 @@ fn go_collects_and_scavenges() {
 #[test]
 #[ignore = "loads probes into the kernel: needs root"]
 fn java_collects() {
-    let (Some(compiler), Some(java)) = (installed("javac"), installed("java")) else {
-        skip("no java");
+    let folder = Folder::new();
+    let Some(java) = compiled_java(&folder, "Turnover", JAVA) else {
         return;
     };
-    let folder = Folder::new();
-    let source = folder.join("Turnover.java");
-    fs::write(&source, JAVA).expect("own folder");
-    let compiled = command(compiler)
-        .arg("-d")
-        .arg(folder.path())
-        .arg(source)
-        .status();
-    assert!(compiled.expect("javac starts").success());
     for (collector, verdict) in [("G1", "mixed or not-released"), ("Serial", "not-released")] {
         let words = [
             java.clone().into(),

@@ -71,6 +71,23 @@ pub fn workload_on(malloc: &str) -> Option<PathBuf> {
     path.is_file().then_some(path)
 }
 
+/// Compiles a class of Java into a folder, and tells what runs it; skips where there is none.
+pub fn compiled_java(folder: &Folder, class: &str, source: &str) -> Option<PathBuf> {
+    let (Some(compiler), Some(java)) = (installed("javac"), installed("java")) else {
+        skip("no java");
+        return None;
+    };
+    let path = folder.join(&format!("{class}.java"));
+    std::fs::write(&path, source).expect("own folder");
+    let compiled = command(compiler)
+        .arg("-d")
+        .arg(folder.path())
+        .arg(path)
+        .status();
+    assert!(compiled.expect("javac starts").success());
+    Some(java)
+}
+
 /// The folder of all packages.
 pub fn workspace() -> PathBuf {
     let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
