@@ -115,6 +115,16 @@ mod tests {
     }
 
     #[test]
+    fn a_region_where_mimalloc_asks_for_its_mappings_is_still_a_region() {
+        const BEGIN: u64 = 0x1286 << 32;
+        let mut world = world(BEGIN);
+        world.tells(PROGRAM, &["TCMallocInternalMalloc", "mi_malloc"], &[]);
+        let top = BEGIN + REGION - 2 * HUGE_PAGE;
+        world.mprotect(Addr(top - 32 * HUGE_PAGE), 32 * HUGE_PAGE, RW);
+        assert_eq!(owned(&world.explain(), "google-tcmalloc"), Bytes(REGION));
+    }
+
+    #[test]
     fn memory_elsewhere_is_no_region() {
         let world = world((0x133c << 32) + HUGE_PAGE);
         assert_eq!(owned(&world.explain(), "google-tcmalloc"), Bytes(0));

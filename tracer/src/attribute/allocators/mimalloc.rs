@@ -36,7 +36,9 @@ pub(super) static MIMALLOC: Allocator = Allocator {
 fn fits(shape: &Shape) -> bool {
     let size = shape.mapped.unwrap_or(shape.span.len()).0;
     if shape.is_hinted() {
-        return shape.writable && size.is_multiple_of(SEGMENT);
+        // A region of Google's tcmalloc may lie there by chance; mimalloc uses its own from the
+        // beginning on.
+        return shape.writable && size.is_multiple_of(SEGMENT) && !shape.region_window;
     }
     // Besides arenas it maps a few small pieces of its own, which the kernel may have
     // merged with others.
