@@ -3,13 +3,13 @@
 //! The exit has the arguments (in the saved registers) and the result. The entry keeps
 //! what is gone by then: when it was, and what some calls change.
 
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_ns};
+use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use tracer_ebpf::{InFlight, PR_SET_VMA, Target, kind, loss, plan};
 
 use crate::{
-    emit,
+    emit, in_flight,
     kinds::Kinds,
-    maps::{IN_FLIGHT, Plan},
+    maps::Plan,
     memory::Running,
     record::{self, Call},
     regs::Saved,
@@ -21,7 +21,7 @@ const MAP_ANONYMOUS: u64 = 0x20;
 /// A call of a target was entered.
 #[inline(always)]
 pub fn enter(id: u64, target: *mut Target, plan: Plan, nr: u32) {
-    // SAFETY: the value lives as long as the program runs (the map is not LRU).
+    // SAFETY: the value lives as long as the program runs (`targets::find`).
     let alone = unsafe { alone_at(target) };
     // First of all: whoever still counts this call out as not under way has ended before
     // anything below is read. Then the time: a call that ended before it is in what is read.
@@ -46,7 +46,7 @@ pub fn enter(id: u64, target: *mut Target, plan: Plan, nr: u32) {
         observation: unsafe { (*target).since },
         nr: u64::from(nr),
     };
-    match slot_of(id, target) {
+    match in_flight::slot_of(id, target) {
         Some(slot) => {
             // SAFETY: only this thread uses its slot, and it is here.
             let last = unsafe { core::ptr::replace(slot, call) };
@@ -55,7 +55,7 @@ pub fn enter(id: u64, target: *mut Target, plan: Plan, nr: u32) {
             }
         }
         None => {
-            if IN_FLIGHT.insert(id, call, 0).is_err() {
+            if !in_flight::begin(id, &call) {
                 emit::count_lost(loss::IN_FLIGHT);
                 if plan.has(plan::COUNTED) {
                     // SAFETY: as above.
@@ -88,13 +88,14 @@ pub fn exit(id: u64, target: *mut Target, left: &Left, kinds: Kinds) {
     }
     // A call that was entered before its process was a target has no entry here. What it
     // changes counts all the same: it may do so after the first look at the map.
-    // SAFETY: the value lives as long as the program runs (the map is not LRU).
+    // SAFETY: the value lives as long as the program runs (`targets::find`).
     let mut entered = unsafe { (*target).since };
     let mut before = 0;
     let mut counted = false;
     let mut alone = 0;
     // SAFETY: only this thread uses its slot, and it is here.
-    let slot = slot_of(id, target).filter(|slot| unsafe { (**slot).observation == entered });
+    let slot =
+        in_flight::slot_of(id, target).filter(|slot| unsafe { (**slot).observation == entered });
     match slot {
         // SAFETY: as above.
         Some(slot) if unsafe { (*slot).nr } == regs.nr => {
@@ -163,19 +164,16 @@ pub fn exit(id: u64, target: *mut Target, left: &Left, kinds: Kinds) {
 
 /// A thread ends: forgets the call it has under way, if any.
 #[inline(always)]
-pub fn abandon(target: *mut Target) {
-    let id = bpf_get_current_pid_tgid();
-    let Some(slot) = slot_of(id, target) else {
+pub fn abandon(id: u64, target: *mut Target) {
+    let Some(slot) = in_flight::slot_of(id, target) else {
         return;
     };
     // SAFETY: only this thread uses its slot, and it is here.
     let InFlight {
         nr, observation, ..
     } = unsafe { core::ptr::replace(slot, InFlight::NEW) };
-    if !is_first(id) {
-        let _ = IN_FLIGHT.remove(id);
-    }
-    // SAFETY: the value lives as long as the program runs (the map is not LRU).
+    in_flight::forget(id);
+    // SAFETY: the value lives as long as the program runs (`targets::find`).
     let current = unsafe { (*target).since } == observation;
     if current && Plan::of(nr).is_some_and(|plan| plan.has(plan::COUNTED)) {
         // SAFETY: as above.
@@ -189,34 +187,18 @@ pub fn abandon(target: *mut Target) {
 pub fn forks_alone(id: u64, target: *mut Target) -> bool {
     // SAFETY: only this thread uses its slot, and it is here; the target's value lives as long
     // as the program runs.
-    slot_of(id, target).is_some_and(|slot| unsafe { (*slot).alone == alone_at(target) })
+    in_flight::slot_of(id, target).is_some_and(|slot| unsafe { (*slot).alone == alone_at(target) })
 }
 
 /// Counts something as a call entered and left: a record that is being filled meanwhile is not
 /// of one call alone any more.
 #[inline(always)]
 pub fn count_whole(target: *mut Target) {
-    // SAFETY: the value lives as long as the program runs (the map is not LRU).
+    // SAFETY: the value lives as long as the program runs (`targets::find`).
     unsafe {
         add_one(&raw mut (*target).entered);
         add_one(&raw mut (*target).exited);
     }
-}
-
-/// Where the call is kept that a thread of a target has under way.
-#[inline(always)]
-fn slot_of(id: u64, target: *mut Target) -> Option<*mut InFlight> {
-    if is_first(id) {
-        // SAFETY: the value lives as long as the program runs (the map is not LRU).
-        return Some(unsafe { &raw mut (*target).first });
-    }
-    IN_FLIGHT.get_ptr_mut(id)
-}
-
-/// Whether a thread is the first of its process.
-#[inline(always)]
-const fn is_first(id: u64) -> bool {
-    (id >> 32) as u32 == id as u32
 }
 
 /// The exit of a call was not seen: the kernel skipped the program (it does where one run of
@@ -225,7 +207,7 @@ const fn is_first(id: u64) -> bool {
 fn missed_exit(nr: u64, target: *mut Target) {
     emit::count_lost(loss::SKIPPED);
     if Plan::of(nr).is_some_and(|plan| plan.has(plan::COUNTED)) {
-        // SAFETY: the value lives as long as the program runs (the map is not LRU).
+        // SAFETY: the value lives as long as the program runs (`targets::find`).
         add_one(unsafe { &raw mut (*target).exited });
     }
 }

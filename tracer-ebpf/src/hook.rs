@@ -12,10 +12,10 @@ use tracer_ebpf::{Target, kind};
 use crate::{
     call::{self, Left},
     kinds::Kinds,
-    maps::{Plan, TARGETS},
+    maps::Plan,
     memory::Running,
     regs::Saved,
-    task,
+    targets, task,
 };
 
 /// `sys_enter(regs, id)`, for every system call of the machine.
@@ -24,7 +24,7 @@ pub fn sys_enter(ctx: RawTracePointContext) -> i32 {
     let nr = ctx.arg::<u64>(1);
     if let Some(plan) = Plan::of(nr) {
         let id = bpf_get_current_pid_tgid();
-        if let Some(target) = TARGETS.get_ptr_mut((id >> 32) as u32) {
+        if let Some(target) = targets::find((id >> 32) as u32) {
             entered(id, target, plan, nr as u32);
         }
     }
@@ -41,7 +41,7 @@ pub fn sys_exit(ctx: RawTracePointContext) -> i32 {
     }
     let task = Running::task();
     let id = task.id();
-    if let Some(target) = TARGETS.get_ptr_mut((id >> 32) as u32) {
+    if let Some(target) = targets::find((id >> 32) as u32) {
         let ret = ctx.arg::<i64>(1);
         call::exit(id, target, &Left { task, saved, ret }, Kinds::ALL);
     }

@@ -36,6 +36,10 @@ pub const PATH_PART_LEN: usize = 64;
 pub const CALL_SLOTS: usize = 512;
 /// Slots of the loss counters: one for each system call number, and [`loss`]'s.
 pub const LOSS_SLOTS: u32 = CALL_SLOTS as u32;
+/// Places for targets, each for all processes whose tgid, divided by this, leaves its number.
+pub const TARGET_PLACES: u32 = 4096;
+/// Places for the calls that threads have under way, likewise by thread id.
+pub const THREAD_PLACES: u32 = 16_384;
 /// Bytes of `mm_struct` copied at once: all of [`Layout`]'s `mm_` fields but `mm_rss` lie in
 /// them.
 pub const MM_WINDOW: usize = 224;

@@ -1,7 +1,7 @@
 //! The kernel side: system calls in, records out.
 //!
 //! One file per subject: [`hook`] and [`trampoline`] are where system calls come in, [`call`] follows them from
-//! entry to exit and [`record`] writes them down, [`task`] follows processes; [`regs`],
+//! entry to exit, which [`in_flight`] keeps meanwhile, and [`record`] writes them down, [`task`] follows processes, and [`targets`] knows which; [`regs`],
 //! [`memory`] and [`file`] read what the kernel knows; [`stack`] copies callers' stacks; [`emit`] is the
 //! one writer of the ring and counts what it loses, [`maps`] holds what they share. [`count`] stands apart: it counts
 //! the calls of every process, where nobody is traced. [`opaque`] hides values from the compiler
@@ -27,6 +27,8 @@ mod file;
 #[cfg(target_arch = "bpf")]
 mod hook;
 #[cfg(target_arch = "bpf")]
+mod in_flight;
+#[cfg(target_arch = "bpf")]
 mod kinds;
 #[cfg(target_arch = "bpf")]
 mod maps;
@@ -40,6 +42,8 @@ mod record;
 mod regs;
 #[cfg(target_arch = "bpf")]
 mod stack;
+#[cfg(target_arch = "bpf")]
+mod targets;
 #[cfg(target_arch = "bpf")]
 mod task;
 #[cfg(target_arch = "bpf")]

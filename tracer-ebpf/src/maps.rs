@@ -4,19 +4,40 @@ use core::ptr;
 
 use aya_ebpf::{
     macros::map,
-    maps::{HashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, PerCpuArray, RingBuf},
 };
-use tracer_ebpf::{CALL_SLOTS, InFlight, LOSS_SLOTS, Target, plan};
+use tracer_ebpf::{CALL_SLOTS, InFlight, LOSS_SLOTS, TARGET_PLACES, THREAD_PLACES, Target, plan};
 
 use crate::opaque::opaque;
 
-/// The processes whose calls leave the kernel, by tgid.
+/// The processes whose calls leave the kernel, by tgid, but for those in [`TARGETS_PLACED`].
 #[map]
 pub static TARGETS: HashMap<u32, Target> = HashMap::with_max_entries(16_384, 0);
 
-/// Calls between entry and exit, by pid and tgid; those of first threads are in [`TARGETS`].
+/// Those that have a place of their own, by place. See [`crate::targets`].
+#[map]
+pub static TARGETS_PLACED: Array<Target> = Array::with_max_entries(TARGET_PLACES, 0);
+
+/// Whose each place is: a tgid, 0 if it is free.
+#[map]
+pub static OWNERS: Array<u32> = Array::with_max_entries(TARGET_PLACES, 0);
+
+/// Calls between entry and exit, by pid and tgid, but for those kept elsewhere. See
+/// [`crate::in_flight`].
 #[map]
 pub static IN_FLIGHT: HashMap<u64, InFlight> = HashMap::with_max_entries(65_536, 0);
+
+/// Those of threads that have a place of their own, by place.
+#[map]
+pub static THREADS_PLACED: Array<InFlight> = Array::with_max_entries(THREAD_PLACES, 0);
+
+/// Whose each of these places is, by pid and tgid; 0 if it is free.
+#[map]
+pub static THREADS: Array<u64> = Array::with_max_entries(THREAD_PLACES, 0);
+
+/// Which of them are not free.
+#[map]
+pub static CLAIMED: HashMap<u32, u8> = HashMap::with_max_entries(THREAD_PLACES, 0);
 
 /// The records. User space sets the size.
 #[map]

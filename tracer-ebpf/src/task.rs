@@ -9,10 +9,9 @@ use aya_log_ebpf::warn;
 use tracer_ebpf::{InFlight, Target, TaskRecord, kind, loss};
 
 use crate::{
-    allocator_maps, call, emit,
-    maps::{IN_FLIGHT, TARGETS},
+    allocator_maps, call, emit, in_flight,
     memory::{Running, Task},
-    record,
+    record, targets,
 };
 
 /// `sched_process_fork(parent, child)`: runs before the child does, so the child is a
@@ -20,10 +19,10 @@ use crate::{
 #[raw_tracepoint(tracepoint = "sched_process_fork")]
 pub fn fork(ctx: RawTracePointContext) -> i32 {
     let id = bpf_get_current_pid_tgid();
-    let Some(parent) = TARGETS.get_ptr_mut((id >> 32) as u32) else {
+    let Some(parent) = targets::find((id >> 32) as u32) else {
         return 0;
     };
-    // SAFETY: the value lives as long as the program runs (the map is not LRU).
+    // SAFETY: the value lives as long as the program runs (`targets::find`).
     let follow = unsafe { (*parent).follow };
     let child = Task::from_address(ctx.arg::<u64>(1));
     let tgid = child.tgid();
@@ -40,7 +39,7 @@ pub fn fork(ctx: RawTracePointContext) -> i32 {
             first: InFlight::NEW,
             image: 0,
         };
-        if TARGETS.insert(tgid, target, 0).is_err() {
+        if !targets::add(tgid, &target) {
             emit::count_lost(loss::TARGETS);
             warn!(
                 &ctx,
@@ -73,7 +72,7 @@ pub fn fork(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 pub fn exec(ctx: RawTracePointContext) -> i32 {
     let id = bpf_get_current_pid_tgid();
-    let Some(target) = TARGETS.get_ptr_mut((id >> 32) as u32) else {
+    let Some(target) = targets::find((id >> 32) as u32) else {
         return 0;
     };
     allocator_maps::executed(id);
@@ -86,7 +85,7 @@ pub fn exec(ctx: RawTracePointContext) -> i32 {
     // A thread that is not the first takes the first one's id: its call ends under another key.
     let old_tid = ctx.arg::<u64>(1) as u32;
     if old_tid != id as u32 {
-        let _ = IN_FLIGHT.remove((id & !0xffff_ffff) | u64::from(old_tid));
+        in_flight::forget((id & !0xffff_ffff) | u64::from(old_tid));
     }
     write(id, kind::EXEC, loss::EXEC, 0, true);
     0
@@ -104,16 +103,18 @@ pub fn exiting(id: u64) {
 pub fn thread_end(_ctx: RawTracePointContext) -> i32 {
     let id = bpf_get_current_pid_tgid();
     let tgid = (id >> 32) as u32;
-    let Some(target) = TARGETS.get_ptr_mut(tgid) else {
+    let Some(target) = targets::find(tgid) else {
+        // It may have been one when the thread made its calls.
+        in_flight::forget(id);
         return 0;
     };
     // A thread that is killed within a call never leaves it.
-    call::abandon(target);
+    call::abandon(id, target);
     allocator_maps::thread_ended(id);
     let last = Task::current().live_threads() == Some(0);
     write(id, kind::EXIT, loss::EXIT, u64::from(last), last);
     if last {
-        let _ = TARGETS.remove(tgid);
+        targets::remove(tgid);
     }
     0
 }

@@ -16,9 +16,10 @@ use crate::{
     call::{self, Left},
     hook,
     kinds::Kinds,
-    maps::{Plan, TARGETS},
+    maps::Plan,
     memory::Running,
     regs::Saved,
+    targets,
 };
 
 macro_rules! trampolines {
@@ -31,7 +32,7 @@ macro_rules! trampolines {
         #[fexit]
         pub fn $exit(ctx: FExitContext) -> i32 {
             let id = bpf_get_current_pid_tgid();
-            if let Some(target) = TARGETS.get_ptr_mut((id >> 32) as u32) {
+            if let Some(target) = targets::find((id >> 32) as u32) {
                 exit(&ctx, id, target, Kinds::$kinds);
             }
             0
@@ -85,7 +86,7 @@ fn exit(ctx: &FExitContext, id: u64, target: *mut Target, kinds: Kinds) {
 #[inline(always)]
 fn enter(ctx: &FEntryContext) -> i32 {
     let id = bpf_get_current_pid_tgid();
-    if let Some(target) = TARGETS.get_ptr_mut((id >> 32) as u32) {
+    if let Some(target) = targets::find((id >> 32) as u32) {
         let regs = Saved::at(ctx.arg::<u64>(0)).read();
         if let Some(plan) = Plan::of(regs.nr)
             && !regs.is_32_bit

@@ -35,6 +35,16 @@ pub use inventory::{Measuring, Program, host_measures};
 
 /// What the other programs' maps are made with: nothing uses them.
 const UNUSED: u32 = 1;
+/// Maps of what is traced call by call, which nothing is here.
+const OF_TARGETS: [&str; 7] = [
+    "TARGETS",
+    "TARGETS_PLACED",
+    "OWNERS",
+    "IN_FLIGHT",
+    "THREADS_PLACED",
+    "THREADS",
+    "CLAIMED",
+];
 /// The same for tables that evict, which keep some entries for each processor.
 const UNUSED_LRU: u32 = 64;
 /// The smallest ring that any page size allows, likewise.
@@ -89,7 +99,7 @@ impl Census {
 
     fn open_with(room: u32, wish: CaptureWish, layout: Layout) -> Result<Self, ProbeError> {
         let mut loader = EbpfLoader::new();
-        for map in heap::MAPS {
+        for map in heap::MAPS.iter().chain(&OF_TARGETS) {
             loader.map_max_entries(map, UNUSED);
         }
         let mut ebpf = loader
@@ -99,8 +109,6 @@ impl Census {
             .override_global("COUNTED", counted().as_bytes(), true)
             .override_global("PAGE_SIZE", &kernel::page_size().0, true)
             .map_max_entries("TALLIES", room)
-            .map_max_entries("TARGETS", UNUSED)
-            .map_max_entries("IN_FLIGHT", UNUSED)
             .map_max_entries("SPOTS", UNUSED_LRU)
             .map_max_entries("STACKS_SENT", UNUSED_LRU)
             .map_max_entries("EVENTS", UNUSED_RING)

@@ -23,6 +23,7 @@ use super::{
     plan::plans,
     ring::Ring,
     skips::Skips,
+    targets::Targets,
     words::Words,
 };
 use crate::{
@@ -65,7 +66,7 @@ impl Calls {
 pub struct Probes {
     // The programs live as long as this does.
     ebpf: Ebpf,
-    targets: HashMap<MapData, u32, TargetValue>,
+    targets: Targets,
     counters: Counters,
     skips: Skips,
     meter: Option<Meter>,
@@ -79,17 +80,7 @@ pub struct Probes {
     heap: Option<Heap>,
 }
 
-/// [`Target`] as aya's maps want it.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct TargetValue(Target);
-
-#[expect(unsafe_code, reason = "aya's marker for plain data")]
-// SAFETY: `Target` is `repr(C)` of integers only, without padding (zerocopy's `IntoBytes`
-// is derived for it, which refuses padding).
-unsafe impl aya::Pod for TargetValue {}
-
-/// [`SpotKey`] and [`Spot`], likewise.
+/// [`SpotKey`] and [`Spot`] as aya's maps want them.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 struct SpotKeyValue(SpotKey);
@@ -98,10 +89,11 @@ struct SpotKeyValue(SpotKey);
 struct SpotValue(Spot);
 
 #[expect(unsafe_code, reason = "aya's marker for plain data")]
-// SAFETY: as above.
+// SAFETY: `SpotKey` is `repr(C)` of integers only, without padding (zerocopy's `IntoBytes` is
+// derived for it, which refuses padding).
 unsafe impl aya::Pod for SpotKeyValue {}
 #[expect(unsafe_code, reason = "aya's marker for plain data")]
-// SAFETY: as above.
+// SAFETY: as is `Spot`.
 unsafe impl aya::Pod for SpotValue {}
 
 impl Probes {
@@ -136,7 +128,7 @@ impl Probes {
             .map(|_| heap::multi(&ebpf, object::for_kernel(&layout)));
         let spots = take(&mut ebpf, "SPOTS", HashMap::try_from)?;
         let missed = MissedStacks::new(take(&mut ebpf, "STACKS_MISSED", PerCpuArray::try_from)?);
-        let targets = take(&mut ebpf, "TARGETS", HashMap::try_from)?;
+        let targets = Targets::take(&mut ebpf)?;
         let counters = Counters::new(take(&mut ebpf, "LOST", PerCpuArray::try_from)?);
         let ring = Ring::new(take(&mut ebpf, "EVENTS", RingBuf::try_from)?);
         let mut probes = Self {
@@ -182,16 +174,16 @@ impl Probes {
     /// # Errors
     /// The table of processes is full.
     pub fn add_target(&mut self, pid: Pid) -> Result<(), ProbeError> {
-        let target = TargetValue(Target {
+        let target = Target {
             entered: 0,
             exited: 0,
             follow: u64::from(self.follow),
             since: clock::now().0,
             first: InFlight::NEW,
             image: 0,
-        });
+        };
         self.targets
-            .insert(pid.0, target, 0)
+            .add(pid, target)
             .map_err(|error| refused(&format!("adding process {pid} to the targets"), &error))
     }
 
@@ -200,8 +192,9 @@ impl Probes {
     /// # Errors
     /// It is no target, or the table cannot be read.
     pub fn calls(&self, pid: Pid) -> Result<Calls, ProbeError> {
-        let target = self.targets.get(&pid.0, 0);
-        let TargetValue(target) = target
+        let target = self
+            .targets
+            .get(pid)
             .map_err(|error| refused(&format!("reading the calls of process {pid}"), &error))?;
         Ok(Calls {
             entered: target.entered,
@@ -211,8 +204,7 @@ impl Probes {
 
     /// No further call of this process leaves the kernel.
     pub fn remove_target(&mut self, pid: Pid) {
-        // It may have removed itself by ending.
-        let _ = self.targets.remove(&pid.0);
+        self.targets.remove(pid);
     }
 
     /// What was attached, in words.
@@ -265,15 +257,7 @@ impl Probes {
     /// Whether maps can be used with the rights that this process has now.
     #[must_use]
     pub fn maps_work(&mut self) -> bool {
-        // No process has this id, so there is nothing to be removed, but for want of a right.
-        let removed = self.targets.remove(&0);
-        let refused = |error: &MapError| match error {
-            MapError::SyscallError(error) => {
-                error.io_error.kind() == std::io::ErrorKind::PermissionDenied
-            }
-            _ => false,
-        };
-        !removed.is_err_and(|error| refused(&error)) && self.counters.read().is_ok()
+        self.targets.can_be_changed() && self.counters.read().is_ok()
     }
 
     /// From now on what a process asks of its allocator counts, as far as its functions are

@@ -18,6 +18,7 @@ mod options;
 mod plan;
 mod ring;
 mod skips;
+mod targets;
 mod trial;
 mod words;
 

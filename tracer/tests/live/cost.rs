@@ -2,7 +2,9 @@
 
 use std::{thread, time::Duration};
 
-use crate::harness::{Target, Tracer, command, fact, wait_for, workload_program};
+use crate::harness::{
+    Target, Tracer, calls_kept_of, command, fact, is_target, wait_for, workload_program,
+};
 
 /// Longer than the tracer has the kernel measure its programs, which costs more than they do.
 const MEASURES_ITSELF: Duration = Duration::from_millis(500);
@@ -55,9 +57,7 @@ fn events_beyond_the_bound_are_left_out_and_told_of() {
     target.go();
     target.lines.find_text("start");
     // Paused, its process is no target.
-    wait_for("a pause", || {
-        (!crate::harness::is_target(target.pid())).then_some(())
-    });
+    wait_for("a pause", || (!is_target(target.pid())).then_some(()));
     target.go();
     target.lines.find_text("end");
     let ended = tracer.interrupt();
@@ -68,6 +68,31 @@ fn events_beyond_the_bound_are_left_out_and_told_of() {
     assert!(!account.list("/unobserved").is_empty(), "{account}");
     assert_eq!(account.drift(), 0, "{account}");
     assert_ne!(account.text("/verdict/confidence"), "high", "{account}");
+}
+
+/// Threads that end while their process is no target take no room for calls any more.
+#[test]
+#[ignore = "loads probes into the kernel: needs root"]
+fn threads_that_end_unobserved_are_forgotten() {
+    let mut program = command(workload_program());
+    program.args(["storm", "--threads", "4", "--wait-start"]);
+    let mut target = Target::start(&mut program);
+    target.lines.find_text("ready");
+    let pid = target.pid();
+    // It goes on when the other one has ended.
+    let sleeper = Target::start(command("sleep").arg("1000"));
+    let pids = format!("{pid},{}", sleeper.pid());
+    let tracer = Tracer::report(&["--max-events-per-second", "2000", "--pid", &pids], &[]);
+    tracer.wait_until_observed(&[pid, sleeper.pid()]);
+    target.go();
+    target.lines.find_text("start");
+    wait_for("a pause", || (!is_target(pid)).then_some(()));
+    assert!(calls_kept_of(pid) > 0);
+    drop(target);
+    wait_for("its calls to be forgotten", || {
+        (calls_kept_of(pid) == 0).then_some(())
+    });
+    tracer.interrupt();
 }
 
 /// The least that a call took of several times many.

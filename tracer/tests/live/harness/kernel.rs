@@ -5,10 +5,11 @@
 use std::{collections::BTreeSet, fmt, fs, str::FromStr};
 
 use aya::{
-    maps::{HashMap, Map, MapData, MapType, loaded_maps},
+    maps::{Array, HashMap, Map, MapData, MapType, loaded_maps},
     programs::loaded_programs,
 };
 use nix::sys::signal::{Signal, kill};
+use tracer_ebpf::{InFlight, TARGET_PLACES, THREAD_PLACES, Target};
 
 use super::{process::raw, wait_for};
 
@@ -162,19 +163,58 @@ pub fn states(pid: u32) -> Vec<char> {
 
 /// Whether the kernel side of some tracer has a process in its table of whom to observe.
 pub fn is_target(pid: u32) -> bool {
-    const WORDS: usize = size_of::<tracer_ebpf::Target>() / size_of::<u64>();
-    let maps = loaded_maps().flatten();
-    // By its shape: aya names no map where the kernel's version has two numbers only (7.3-cloud).
-    let tables = maps.filter(|map| {
-        matches!(map.map_type(), Ok(MapType::Hash))
-            && map.key_size() as usize == size_of::<u32>()
-            && map.value_size() as usize == size_of::<tracer_ebpf::Target>()
-    });
-    let mut tables = tables.filter_map(|map| MapData::from_id(map.id()).ok());
-    tables.any(|table| {
-        let table = HashMap::<_, u32, [u64; WORDS]>::try_from(Map::HashMap(table));
-        table.is_ok_and(|table| table.get(&pid, 0).is_ok())
+    const WORDS: usize = size_of::<Target>() / size_of::<u64>();
+    has_a_place(pid)
+        || hash_tables(size_of::<u32>(), size_of::<Target>()).any(|table| {
+            let table = HashMap::<_, u32, [u64; WORDS]>::try_from(Map::HashMap(table));
+            table.is_ok_and(|table| table.get(&pid, 0).is_ok())
+        })
+}
+
+/// The same, in the table of places.
+fn has_a_place(pid: u32) -> bool {
+    let mut owners = arrays(size_of::<u32>(), TARGET_PLACES);
+    owners.any(|table| {
+        let table = Array::<_, u32>::try_from(Map::Array(table));
+        table.is_ok_and(|table| table.get(&(pid % TARGET_PLACES), 0).ok() == Some(pid))
     })
+}
+
+/// How many calls of threads of a process the kernel side of some tracer keeps, from their entry to
+/// the end of the thread.
+pub fn calls_kept_of(pid: u32) -> usize {
+    const WORDS: usize = size_of::<InFlight>() / size_of::<u64>();
+    let is_its = |id: u64| (id >> 32) as u32 == pid;
+    let placed = arrays(size_of::<u64>(), THREAD_PLACES).filter_map(|table| {
+        let owners = Array::<_, u64>::try_from(Map::Array(table)).ok()?;
+        Some(owners.iter().flatten().filter(|id| is_its(*id)).count())
+    });
+    let others = hash_tables(size_of::<u64>(), size_of::<InFlight>()).filter_map(|table| {
+        let table = HashMap::<_, u64, [u64; WORDS]>::try_from(Map::HashMap(table)).ok()?;
+        Some(table.keys().flatten().filter(|id| is_its(*id)).count())
+    });
+    placed.sum::<usize>() + others.sum::<usize>()
+}
+
+/// Maps by their shape: aya names no map where the kernel's version has two numbers only
+/// (7.3-cloud).
+fn hash_tables(key: usize, value: usize) -> impl Iterator<Item = MapData> {
+    let maps = loaded_maps().flatten().filter(move |map| {
+        matches!(map.map_type(), Ok(MapType::Hash))
+            && map.key_size() as usize == key
+            && map.value_size() as usize == value
+    });
+    maps.filter_map(|map| MapData::from_id(map.id()).ok())
+}
+
+/// Likewise.
+fn arrays(value: usize, length: u32) -> impl Iterator<Item = MapData> {
+    let maps = loaded_maps().flatten().filter(move |map| {
+        matches!(map.map_type(), Ok(MapType::Array))
+            && map.value_size() as usize == value
+            && map.max_entries() == length
+    });
+    maps.filter_map(|map| MapData::from_id(map.id()).ok())
 }
 
 /// How often a process has gone to sleep, if it sleeps now.

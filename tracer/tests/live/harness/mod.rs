@@ -13,7 +13,8 @@ pub use account::Account;
 pub use family::{Family, StoppedFamily, has_memory};
 pub use folder::Folder;
 pub use kernel::{
-    Picture, Stopped, bpf_memory_of, bpf_programs, bpf_programs_of, is_target, vm_size,
+    Picture, Stopped, bpf_memory_of, bpf_programs, bpf_programs_of, calls_kept_of, is_target,
+    vm_size,
 };
 pub use process::{Lines, Running, Target, raw};
 pub use tracer::{Ended, Tracer};
