@@ -11,6 +11,7 @@ use tracer_ebpf::{
 use crate::{
     emit, file,
     memory::{self, Running},
+    opaque::opaque,
     regs::Registers,
 };
 
@@ -208,6 +209,9 @@ unsafe fn fill_call(record: *mut CallRecord, call: &Call) {
 /// `header` must be valid for writes.
 #[inline(always)]
 pub unsafe fn fill_header(header: *mut Header, id: u64, record: u32, entered: u64) {
+    // Taken apart here and not before: either half would be kept on the stack until then, of which
+    // Linux 5.10 has little.
+    let id = opaque(id as usize) as u64;
     // SAFETY: by this function's contract; the helpers take nothing and cannot fail.
     unsafe {
         (*header).kind = record;
