@@ -3,12 +3,16 @@
 //! That of a process' first thread is with its [`Target`]. Of the others each takes, at its first
 //! call, the place which its id leads to, if nobody has that; then it needs no look into the hash
 //! table [`IN_FLIGHT`], which is a call into the kernel. [`CLAIMED`] makes sure that no two take the
-//! same: of those that insert what is not there, one succeeds.
+//! same: of those that insert what is not there, one succeeds. Not so on kernels that let nobody load
+//! from their structures; see [`crate::targets`].
 
 use aya_ebpf::bindings::BPF_NOEXIST;
 use tracer_ebpf::{InFlight, THREAD_PLACES, Target};
 
-use crate::maps::{CLAIMED, IN_FLIGHT, THREADS, THREADS_PLACED};
+use crate::{
+    maps::{CLAIMED, IN_FLIGHT, THREADS, THREADS_PLACED},
+    memory::loads_directly,
+};
 
 /// Where the call is kept that a thread of a target has under way; `None` before its first.
 #[inline(always)]
@@ -29,7 +33,8 @@ pub fn slot_of(id: u64, target: *mut Target) -> Option<*mut InFlight> {
 #[inline(always)]
 pub fn begin(id: u64, call: &InFlight) -> bool {
     let place = place(id);
-    if CLAIMED.insert(place, 1, u64::from(BPF_NOEXIST)).is_ok()
+    if loads_directly()
+        && CLAIMED.insert(place, 1, u64::from(BPF_NOEXIST)).is_ok()
         && let (Some(slot), Some(owner)) = (
             THREADS_PLACED.get_ptr_mut(place),
             THREADS.get_ptr_mut(place),
@@ -66,6 +71,9 @@ pub fn forget(id: u64) {
 
 #[inline(always)]
 fn owns_its_place(id: u64) -> bool {
+    if !loads_directly() {
+        return false;
+    }
     let owner = THREADS.get_ptr(place(id));
     // SAFETY: the map's value lives as long as the map; volatile because other processors write it.
     owner.is_some_and(|owner| unsafe { owner.read_volatile() } == id)

@@ -3,11 +3,16 @@
 //! A look into a hash table is a call into the kernel, a look into an array is a few instructions
 //! of the program itself. User space gives a process that it adds the place which its tgid leads
 //! to, if that is free; all others are in [`TARGETS`], children that were made in sight too. So
-//! only user space gives places and takes them back, and no two can be given the same.
+//! only user space gives places and takes them back, and no two can be given the same. Kernels that
+//! let nobody load from their structures know no places: their verifiers would follow the programs
+//! for long, once for each table that a pointer may be from.
 
 use tracer_ebpf::{TARGET_PLACES, Target};
 
-use crate::maps::{OWNERS, TARGETS, TARGETS_PLACED};
+use crate::{
+    maps::{OWNERS, TARGETS, TARGETS_PLACED},
+    memory::loads_directly,
+};
 
 /// What is kept of a target; `None` if the process is none.
 ///
@@ -51,6 +56,9 @@ fn disown(tgid: u32) {
 
 #[inline(always)]
 fn owns_its_place(tgid: u32) -> bool {
+    if !loads_directly() {
+        return false;
+    }
     // SAFETY: the map's value lives as long as the map; volatile because user space writes it.
     OWNERS
         .get_ptr(place(tgid))

@@ -128,7 +128,7 @@ impl Probes {
             .map(|_| heap::multi(&ebpf, object::for_kernel(&layout)));
         let spots = take(&mut ebpf, "SPOTS", HashMap::try_from)?;
         let missed = MissedStacks::new(take(&mut ebpf, "STACKS_MISSED", PerCpuArray::try_from)?);
-        let targets = Targets::take(&mut ebpf)?;
+        let targets = Targets::take(&mut ebpf, &layout)?;
         let counters = Counters::new(take(&mut ebpf, "LOST", PerCpuArray::try_from)?);
         let ring = Ring::new(take(&mut ebpf, "EVENTS", RingBuf::try_from)?);
         let mut probes = Self {

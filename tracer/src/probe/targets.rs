@@ -10,7 +10,7 @@ use aya::{
     Ebpf,
     maps::{Array, HashMap, MapData, MapError},
 };
-use tracer_ebpf::{TARGET_PLACES, Target};
+use tracer_ebpf::{Layout, TARGET_PLACES, Target};
 
 use super::{error::ProbeError, load::take};
 use crate::units::Pid;
@@ -28,6 +28,8 @@ pub(super) struct Targets {
     owners: Array<MapData, u32>,
     others: HashMap<MapData, u32, Value>,
     places: BTreeMap<u32, Place>,
+    /// Whether the programs look for places.
+    gives_places: bool,
 }
 
 /// A place that was given once.
@@ -47,13 +49,14 @@ struct Value(Target);
 unsafe impl aya::Pod for Value {}
 
 impl Targets {
-    /// Takes its maps out of what was loaded.
-    pub fn take(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
+    /// Takes its maps out of what was loaded for this layout.
+    pub fn take(ebpf: &mut Ebpf, layout: &Layout) -> Result<Self, ProbeError> {
         Ok(Self {
             placed: take(ebpf, "TARGETS_PLACED", Array::try_from)?,
             owners: take(ebpf, "OWNERS", Array::try_from)?,
             others: take(ebpf, "TARGETS", HashMap::try_from)?,
             places: BTreeMap::new(),
+            gives_places: layout.direct != 0,
         })
     }
 
@@ -61,7 +64,7 @@ impl Targets {
     pub fn add(&mut self, pid: Pid, target: Target) -> Result<(), MapError> {
         self.remove(pid);
         let place = place(pid);
-        if !self.is_free(place) {
+        if !self.gives_places || !self.is_free(place) {
             return self.others.insert(pid.0, Value(target), 0);
         }
         self.placed.set(place, Value(target), 0)?;
