@@ -27,6 +27,8 @@ pub enum Basis {
     Site,
     /// Its `PR_SET_VMA` name.
     Name,
+    /// Who gave pages of it back or protected it, where nobody saw who mapped it.
+    Handled,
     /// Its looks and where it lies; how sure that is.
     Looks(Confidence),
     /// None: nobody is named.
@@ -38,6 +40,7 @@ impl Basis {
     pub const fn confidence(self) -> Confidence {
         match self {
             Self::Kind | Self::Site | Self::Name => Confidence::High,
+            Self::Handled => Confidence::Medium,
             Self::Looks(confidence) => confidence,
             Self::Nothing => Confidence::Low,
         }
@@ -93,7 +96,13 @@ impl Registry<'_> {
         if piece.traits.stack || piece.origin.how == shadow_stack {
             return (Owner::STACKS, Basis::Kind);
         }
+        let is_older = piece.origin.how == Provenance::PreExisting;
         match self.caller(piece.origin.site) {
+            Caller::Allocator(allocator, _) if is_older => {
+                (Owner::named(allocator.name), Basis::Handled)
+            }
+            // Programs do give back pages of what they have from an allocator.
+            _ if is_older => self.owner_by_looks(span, piece),
             Caller::Allocator(allocator, _) => (Owner::named(allocator.name), Basis::Site),
             Caller::Loader(_) => (Owner::LOADER, Basis::Site),
             Caller::Threads(_) => (Owner::STACKS, Basis::Site),

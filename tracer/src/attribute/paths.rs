@@ -14,7 +14,7 @@ use super::{
 use crate::{
     space::{
         flow::SourceKind,
-        piece::{Content, SiteId},
+        piece::{Content, Provenance, SiteId},
     },
     units::Bytes,
 };
@@ -75,7 +75,8 @@ fn sums(case: &Case<'_>) -> BTreeMap<SiteId, Sums> {
     let mut sums: BTreeMap<SiteId, Sums> = BTreeMap::new();
     for (source, flow, _) in &case.flows {
         // What was there before, or came by itself, has no caller.
-        if flow.calls == 0 && source.site == SiteId::default() {
+        let came_by_itself = flow.calls == 0 && source.site == SiteId::default();
+        if came_by_itself || source.how == Provenance::PreExisting {
             continue;
         }
         let sum = sums.entry(source.site).or_default();
@@ -88,7 +89,8 @@ fn sums(case: &Case<'_>) -> BTreeMap<SiteId, Sums> {
         let Some(sum) = sums.get_mut(&part.piece.origin.site) else {
             continue;
         };
-        if part.piece.origin.site == SiteId::default() {
+        let origin = &part.piece.origin;
+        if origin.site == SiteId::default() || origin.how == Provenance::PreExisting {
             continue;
         }
         sum.still_mapped += part.span.len();

@@ -2,6 +2,7 @@
 
 mod documents;
 mod held;
+mod older;
 mod overlays;
 mod owners;
 mod properties;

@@ -71,7 +71,7 @@ impl Space {
         sources: &mut SmallVec<[Source; 4]>,
     ) -> (Bytes, Bytes) {
         let mut discarded = Bytes(0);
-        let flows = &mut self.flows;
+        let (flows, actor) = (&mut self.flows, self.actor.unwrap_or_default());
         let covered = self.map.update(span, |span, old| {
             if !concerns(event.entered, old) {
                 return None;
@@ -85,9 +85,10 @@ impl Space {
                     return Some(new);
                 }
                 discarded += span.len();
-                let flow = flows.of(old);
+                new = new.handled_by(actor);
+                let flow = flows.of(&new);
                 flow.discarded += span.len();
-                let source = Source::of(old);
+                let source = Source::of(&new);
                 if !sources.contains(&source) {
                     sources.push(source);
                     flow.discards += 1;

@@ -21,6 +21,10 @@ impl Space {
         let before = self.vm_size();
         let pieces = self.map.len();
         let raced = self.raced(event, call);
+        self.actor = None;
+        if self.handles_unclaimed(call) {
+            self.actor(call);
+        }
         let mut effect = match call.outcome {
             Ok(result) => self.succeeded(event, call, result),
             Err(errno) => self.failed(event, call, errno),
@@ -28,18 +32,35 @@ impl Space {
         effect.mapped = self.vm_size() - before;
         effect.unmapped = before - self.vm_size();
         if effect.unmapped.0 > 0 || effect.discarded.0 > 0 {
-            let site = self.site(call);
+            let site = self.actor(call);
             self.flows.acted(site, effect.unmapped, effect.discarded);
         }
         let more = self.map.len().saturating_sub(pieces);
         if more > 0 && splits(&call.request) {
-            let site = self.site(call);
+            let site = self.actor(call);
             self.flows.split(call.syscall, site, more as u64);
         }
         if raced && effect.doubt.is_none() {
             effect.doubt = Some(Doubt::Race);
         }
         effect
+    }
+
+    /// Whether a call takes, gives back or protects memory that was there before and that nobody
+    /// handled so far.
+    fn handles_unclaimed(&self, call: &Call) -> bool {
+        let is_some = |span: Span| {
+            let span = self.range(span.start, span.len().0);
+            let mut pieces = self.map.overlapping(span);
+            pieces.any(|(_, piece)| piece.is_unclaimed())
+        };
+        match &call.request {
+            Request::Unmap(span) | Request::Protect { span, .. } => is_some(*span),
+            Request::Remap { old, .. } => is_some(*old),
+            Request::Advise { spans, .. } => spans.iter().any(|span| is_some(*span)),
+            Request::Map { .. } | Request::Brk { .. } => call.outcome.is_ok(),
+            _ => false,
+        }
     }
 
     fn succeeded(&mut self, event: &Event, call: &Call, result: u64) -> Effect {

@@ -42,19 +42,24 @@ impl Space {
         Span::between(Addr(start), Addr(end))
     }
 
-    /// Who made a call.
-    pub(super) fn site(&mut self, call: &Call) -> SiteId {
+    /// Who made the call that is being applied.
+    pub(super) fn actor(&mut self, call: &Call) -> SiteId {
+        if let Some(known) = self.actor {
+            return known;
+        }
         if call.callers.is_some() {
             self.code.refresh(&self.map);
         }
-        self.sites.of(call, &self.code)
+        let actor = self.sites.of(call, &self.code);
+        self.actor = Some(actor);
+        actor
     }
 
     /// The origin of what a call maps: `mapped` bytes in all.
     pub(super) fn origin(&mut self, event: &Event, call: &Call, mapped: Bytes) -> Origin {
         Origin {
             how: Provenance::Call(call.syscall),
-            site: self.site(call),
+            site: self.actor(call),
             tid: event.tid,
             at: event.exited,
             mapped,
@@ -108,12 +113,13 @@ impl Space {
 
     /// Makes room for what a call left at `exited` placed. Gives what was there.
     pub(super) fn clear(&mut self, span: Span, over: Over, exited: Nanos) -> Pieces {
-        let old = self.map.take(span, |_| true);
-        for (span, piece) in &old {
+        let mut old = self.map.take(span, |_| true);
+        for (span, piece) in &mut old {
             if over == Over::Free {
                 self.flows.unmapped(piece, *span, exited);
                 self.outstanding.note(*span, *piece, exited);
             } else {
+                *piece = piece.handled_by(self.actor.unwrap_or_default());
                 self.flows.of(piece).unmapped += span.len();
             }
         }
@@ -164,6 +170,7 @@ impl Space {
             .map
             .take(span, |piece| concerns(entered, piece) && wanted(piece));
         for (span, piece) in gone {
+            let piece = piece.handled_by(self.actor.unwrap_or_default());
             self.flows.unmapped(&piece, span, entered);
         }
     }

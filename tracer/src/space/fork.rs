@@ -21,6 +21,7 @@ impl Space {
             flows: Flows::default(),
             outstanding: Outstanding::default(),
             races: Races::default(),
+            actor: None,
             locks_future: false,
             ..self.clone()
         };

@@ -43,7 +43,7 @@ use flow::Flows;
 use intervals::Intervals;
 use names::Names;
 use ordering::Outstanding;
-use piece::{Backing, Piece};
+use piece::{Backing, Piece, SiteId};
 use race::Races;
 use sites::Sites;
 use vma::Vma;
@@ -59,6 +59,8 @@ pub struct Space {
     sites: Sites,
     code: Code,
     flows: Flows,
+    /// Who makes the call that is being applied, once that was asked for.
+    actor: Option<SiteId>,
     /// `mm->brk`, as far as calls told.
     heap_end: Option<Addr>,
     /// `MCL_FUTURE`: what is placed from now on is locked.
@@ -83,6 +85,7 @@ impl Space {
             code: Code::default(),
             flows: Flows::default(),
             heap_end: None,
+            actor: None,
             locks_future: false,
             maps_stacks: false,
             latest: Nanos(0),

@@ -33,6 +33,23 @@ pub struct Piece {
 }
 
 impl Piece {
+    /// As a call of a site leaves it: who handles memory that was there before is taken down with it.
+    #[must_use]
+    pub(super) const fn handled_by(mut self, site: SiteId) -> Self {
+        if self.is_unclaimed() {
+            self.origin.site = site;
+        }
+        self
+    }
+
+    /// Whether it is memory that was there before, and nobody was seen to handle it.
+    #[must_use]
+    pub const fn is_unclaimed(&self) -> bool {
+        matches!(self.origin.how, Provenance::PreExisting)
+            && matches!(self.backing, Backing::Anonymous | Backing::Heap)
+            && self.origin.site.0 == 0
+    }
+
     /// Whether they are private memory of no file: the process's own to fill and to lose.
     #[must_use]
     pub const fn is_anonymous(&self) -> bool {
@@ -133,7 +150,8 @@ pub struct SiteId(pub u32);
 pub struct Origin {
     /// By what they came.
     pub how: Provenance,
-    /// Who called, [`SiteId`] 0 if unknown.
+    /// Who called, [`SiteId`] 0 if unknown. Of memory that was there before, who was first seen to
+    /// take it, to give pages of it back, or to protect it.
     pub site: SiteId,
     /// The thread.
     pub tid: Tid,

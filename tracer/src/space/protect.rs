@@ -53,8 +53,9 @@ impl Space {
     }
 
     fn set_prot(&mut self, event: &Event, span: Span, prot: u64) -> Bytes {
-        let prot = Prot::from_bits(prot);
+        let (prot, actor) = (Prot::from_bits(prot), self.actor.unwrap_or_default());
         self.update(span, event.entered, |piece| {
+            *piece = piece.handled_by(actor);
             piece.prot = prot;
             // From here on the bytes may be touched, or touched again.
             if !prot.is_none() && piece.content.is_barren() {

@@ -20,6 +20,7 @@ mod fuzz;
 mod heap;
 mod loss;
 mod namespaces;
+mod older;
 mod privilege;
 mod probes;
 mod programs;

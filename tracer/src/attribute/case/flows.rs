@@ -15,7 +15,7 @@ use crate::{
     event::Syscall,
     space::{
         flow::{Flow, Replacement, Source, SourceKind, Turnover},
-        piece::Provenance,
+        piece::{Provenance, SiteId},
     },
     units::{Bytes, Nanos},
 };
@@ -37,13 +37,30 @@ pub fn by_owner(registry: &Registry<'_>, parts: &[Part]) -> Vec<(Source, Flow, O
     flows
         .into_iter()
         .map(|(source, flow)| {
-            let owner = match known.get(source) {
-                Some(Some(owner)) => (*owner).clone(),
-                _ => owner_by_site(registry, source),
+            let by_parts = known.get(source).copied().flatten();
+            let owner = by_parts.filter(|owner| **owner != Owner::UNKNOWN);
+            let owner = owner.map_or_else(|| owner_by_site(registry, source), Owner::clone);
+            // Who took of it cannot be told; whose the rest is may be.
+            let owner = if owner == Owner::UNKNOWN {
+                of_the_rest(source, &known)
+            } else {
+                owner
             };
             (*source, settled(source, flow), owner)
         })
         .collect()
+}
+
+/// Of memory that was there before: whose all of it is that nobody handled.
+fn of_the_rest(source: &Source, known: &HashMap<Source, Option<&Owner>>) -> Owner {
+    let rest = Source {
+        site: SiteId::default(),
+        ..*source
+    };
+    let owner = known
+        .get(&rest)
+        .filter(|_| source.how == Provenance::PreExisting);
+    owner.copied().flatten().cloned().unwrap_or(Owner::UNKNOWN)
 }
 
 /// What of a source's flow was only mapped over its owner's own.
@@ -198,16 +215,23 @@ impl Case<'_> {
         }
         let mut named = Bytes(0);
         let mut alike = Bytes(0);
+        let mut handled = Bytes(0);
         for part in self.parts_of(owner) {
             match part.basis {
                 Basis::Name => named += part.span.len(),
                 Basis::Looks(_) => alike += part.span.len(),
+                Basis::Handled => handled += part.span.len(),
                 Basis::Kind | Basis::Site | Basis::Nothing => continue,
             }
             confidence = confidence.max(part.basis.confidence());
         }
         if named.0 > 0 {
             evidence.push(format!("{named} bears a name that it gives to its memory"));
+        }
+        if handled.0 > 0 {
+            evidence.push(format!(
+                "{handled} that is older than the attach was given back or protected by its code"
+            ));
         }
         if alike.0 > 0 {
             evidence.push(format!("{alike} of unseen origin looks like its memory"));

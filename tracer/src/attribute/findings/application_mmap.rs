@@ -1,7 +1,10 @@
 //! `grew-by-application-mmap`: the program maps memory itself, past any allocator.
 
 use super::Draft;
-use crate::attribute::{Owner, case::Case, explanation::Finding, tally::Kind};
+use crate::{
+    attribute::{Owner, case::Case, explanation::Finding, tally::Kind},
+    space::piece::Provenance,
+};
 
 pub const REASON: &str = "grew-by-application-mmap";
 
@@ -11,7 +14,7 @@ pub fn find(case: &Case<'_>) -> Vec<Finding> {
     if bytes.0 == 0 {
         return Vec::new();
     }
-    let flow = case.flow(&owner, |_, _| true);
+    let flow = case.flow(&owner, |source, _| source.how != Provenance::PreExisting);
     let draft = Draft::new(case, REASON, &owner, bytes)
         .of(|part| part.fresh && part.kind_now() == Kind::Live)
         .summary(&format!(

@@ -333,7 +333,8 @@ fn ranges<'p>(parts: impl Iterator<Item = &'p Part>) -> Option<String> {
 
 fn places<'p>(case: &Case<'_>, parts: impl Iterator<Item = &'p Part>) -> Vec<String> {
     let mut by_site: BTreeMap<SiteId, Bytes> = BTreeMap::new();
-    for part in parts {
+    let is_seen = |part: &&Part| part.piece.origin.how != Provenance::PreExisting;
+    for part in parts.filter(is_seen) {
         *by_site.entry(part.piece.origin.site).or_default() += part.span.len();
     }
     let mut by_place: BTreeMap<String, Bytes> = BTreeMap::new();

@@ -12,7 +12,10 @@ use crate::{
         explanation::{Confidence, Finding},
         text,
     },
-    space::flow::{Flow, Source, SourceKind},
+    space::{
+        flow::{Flow, Source, SourceKind},
+        piece::Provenance,
+    },
 };
 
 pub const REASON: &str = "large-chunks-unmapped";
@@ -23,27 +26,46 @@ const WORTH_NOTING: u64 = 8;
 pub fn find(case: &Case<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (allocator, owner) in case.owning_allocators() {
-        let flow = case.flow(&owner, |source, flow| is_chunks(allocator, source, flow));
-        let slight = flow.unmapped.0 < flow.mapped.0 / WORTH_NOTING;
-        if allocator.unmaps.is_empty() || flow.unmapped.0 == 0 || slight {
+        let is_older = |source: &Source| source.how == Provenance::PreExisting;
+        let chunks = |source: &Source, flow: &Flow| is_chunks(allocator, source, flow);
+        let flow = case.flow(&owner, |source, flow| {
+            !is_older(source) && chunks(source, flow)
+        });
+        let older = case.flow(&owner, |source, flow| {
+            is_older(source) && chunks(source, flow)
+        });
+        let unmapped = flow.unmapped + older.unmapped;
+        let slight = unmapped.0 < flow.mapped.0 / WORTH_NOTING;
+        if allocator.unmaps.is_empty() || unmapped.0 == 0 || slight {
             continue;
         }
+        let of_new = format!(
+            "{} since the attach, {} in all; {} of it was unmapped again",
+            text::count(flow.calls, "mapping"),
+            flow.mapped,
+            flow.unmapped
+        );
+        let of_older = format!(
+            "{} that is older than the attach was unmapped",
+            older.unmapped
+        );
         let threshold =
             (allocator.name == GLIBC.name).then(|| Thresholds::of(case).mmap_in_words());
-        let draft = Draft::new(case, REASON, &owner, flow.unmapped)
+        let draft = Draft::new(case, REASON, &owner, unmapped)
             .summary(&format!(
-                "{} returned {} when it was freed: {}.",
-                allocator.title, flow.unmapped, allocator.unmaps
+                "{} returned {unmapped} when it was freed: {}.",
+                allocator.title, allocator.unmaps
             ))
-            .fact(format!(
-                "{} since the attach, {} in all; {} of it was unmapped again",
-                text::count(flow.calls, "mapping"),
-                flow.mapped,
-                flow.unmapped
-            ))
+            .facts((flow.calls > 0).then_some(of_new))
+            .facts((older.unmapped.0 > 0).then_some(of_older))
             .facts(threshold)
             .settings()
-            .sure(Confidence::High)
+            // Of older memory nobody saw how it had been mapped.
+            .sure(if older.unmapped > flow.unmapped {
+                Confidence::Medium
+            } else {
+                Confidence::High
+            })
             .remedy("None needed: this is what a shrinking VmSize looks like.");
         findings.push(draft.done());
     }
@@ -53,6 +75,8 @@ pub fn find(case: &Case<'_>) -> Vec<Finding> {
 /// Whether a flow is of memory handed out, not of the making of an arena, which maps
 /// 128 MiB and cuts them to 64.
 fn is_chunks(allocator: &Allocator, source: &Source, flow: &Flow) -> bool {
-    let arenas = allocator.name == GLIBC.name && flow.mapped.0.is_multiple_of(ARENA_HEAP);
+    let arenas = allocator.name == GLIBC.name
+        && flow.mapped.0 > 0
+        && flow.mapped.0.is_multiple_of(ARENA_HEAP);
     source.kind == SourceKind::Anonymous && !arenas
 }

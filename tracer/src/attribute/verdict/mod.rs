@@ -46,7 +46,7 @@ pub fn decide(case: &Case<'_>, findings: &[Finding]) -> Verdict {
     if figures.grown < NOISE.max(share) {
         return Verdict {
             code: VerdictCode::NoGrowth,
-            summary: sentence::no_growth(&figures, findings),
+            summary: sentence::no_growth(case, &figures, findings),
             confidence: sure(case, Confidence::High),
         };
     }

@@ -1,6 +1,9 @@
 //! The verdict's sentence: sizes, who, why, and whether memory is really used.
 
-use super::split::{Cause, Split};
+use super::{
+    NOISE,
+    split::{Cause, Split},
+};
 use crate::{
     attribute::{
         Owner, allocators,
@@ -61,9 +64,15 @@ pub fn unseen(figures: &Figures, total: Bytes, unseen: Bytes) -> String {
     )
 }
 
-pub fn no_growth(figures: &Figures, findings: &[Finding]) -> String {
+pub fn no_growth(case: &Case<'_>, figures: &Figures, findings: &[Finding]) -> String {
+    let fell = figures.attach - figures.end;
+    let who = if fell < NOISE {
+        String::new()
+    } else {
+        returned(case, findings)
+    };
     let mut words = format!(
-        "VmSize did not grow: it was {} at the attach and is {}.",
+        "VmSize did not grow: it was {} at the attach and is {}{who}.",
         figures.attach, figures.end
     );
     let kept = findings
@@ -80,6 +89,15 @@ pub fn no_growth(figures: &Figures, findings: &[Finding]) -> String {
 }
 
 pub fn shrank(case: &Case<'_>, figures: &Figures, findings: &[Finding]) -> String {
+    let who = returned(case, findings);
+    format!(
+        "VmSize rose by {} to {} and came back to {}, {} above where it began{who}.",
+        figures.grown, figures.peak, figures.end, figures.kept
+    )
+}
+
+/// Who returned most, and how: the rest of a sentence, empty if nobody did.
+fn returned(case: &Case<'_>, findings: &[Finding]) -> String {
     let mut released: Vec<(Bytes, Owner)> = case
         .owners()
         .into_iter()
@@ -87,20 +105,17 @@ pub fn shrank(case: &Case<'_>, figures: &Figures, findings: &[Finding]) -> Strin
         .filter(|(bytes, _)| bytes.0 > 0)
         .collect();
     released.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
-    let who = released.first().map_or_else(String::new, |(bytes, owner)| {
-        let how = match returned_by(findings, owner) {
-            Some("large-chunks-unmapped") => format!(" ({})", unmaps(owner)),
-            Some("heap-trimmed") => " (it moved the end of the heap down again)".to_owned(),
-            _ => String::new(),
-        };
-        format!(
-            ": {} returned {bytes} of what it had mapped{how}",
-            title(owner)
-        )
-    });
+    let Some((bytes, owner)) = released.first() else {
+        return String::new();
+    };
+    let how = match returned_by(findings, owner) {
+        Some("large-chunks-unmapped") => format!(" ({})", unmaps(owner)),
+        Some("heap-trimmed") => " (it moved the end of the heap down again)".to_owned(),
+        _ => String::new(),
+    };
     format!(
-        "VmSize rose by {} to {} and came back to {}, {} above where it began{who}.",
-        figures.grown, figures.peak, figures.end, figures.kept
+        ": {} returned {bytes} of what it had mapped{how}",
+        title(owner)
     )
 }
 
