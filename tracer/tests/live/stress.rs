@@ -193,11 +193,12 @@ impl Run {
         if !self.works(&family) {
             return String::new();
         }
-        let (elders, tracer) = wait_for("processes that stay", || {
-            let before = family.pids();
+        let mut elders = family.pids();
+        let tracer = wait_for("processes that stay", || {
             sleep(moment());
-            let elders = family.elders(&before);
-            Some((elders.clone(), Tracer::attach_amid_all(&elders, &RING)?))
+            // Those that outlived an attempt are the likelier to outlive the next.
+            elders = family.elders(&elders);
+            Tracer::attach_amid_all(&elders, &RING)
         });
         sleep(self.lasts);
         let stopped = family.stop();
