@@ -12,7 +12,7 @@ use super::{
     module_name,
 };
 
-pub use names::{is_loader, plain};
+pub use names::{is_loader, is_malloc_family, plain};
 
 /// The code behind a call; numbers are places in [`CallSite::frames`].
 #[derive(Clone, Copy)]

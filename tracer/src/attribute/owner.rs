@@ -7,7 +7,7 @@
 use super::{
     Owner,
     allocators::{self, Allocator, Roster, Shape, glibc, musl},
-    caller::Caller,
+    caller::{self, Caller},
     evidence::Evidence,
     explanation::Confidence,
     landmarks::{HeapCallers, Landmarks},
@@ -76,6 +76,27 @@ impl Registry<'_> {
         caller.copied().unwrap_or(Caller::Unknown)
     }
 
+    /// The allocator that handles, at this call site, memory that nobody saw mapped.
+    pub fn handler(&self, site: SiteId) -> Option<&'static Allocator> {
+        match self.caller(site) {
+            Caller::Allocator(allocator, _) if !is_libc(allocator) || self.asks_malloc(site) => {
+                Some(allocator)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a function of malloc's is on the stack. A C library's code takes away stacks of threads
+    /// too, and what the loader had mapped.
+    fn asks_malloc(&self, site: SiteId) -> bool {
+        let site = self.evidence.sites.get(site.0 as usize);
+        let mut frames = site.iter().flat_map(|site| site.frames.iter());
+        frames.any(|frame| {
+            let function = frame.function.as_deref().map(caller::plain);
+            function.is_some_and(caller::is_malloc_family)
+        })
+    }
+
     fn file_owner(&self, file: FileId, piece: &Piece) -> Owner {
         let name = self.evidence.space.names().file(file).name.as_deref();
         let ring = name.is_some_and(|name| name.starts_with("/[aio]"));
@@ -97,12 +118,14 @@ impl Registry<'_> {
             return (Owner::STACKS, Basis::Kind);
         }
         let is_older = piece.origin.how == Provenance::PreExisting;
+        if is_older {
+            // Programs give back pages of what they have from an allocator, too.
+            return match self.handler(piece.origin.site) {
+                Some(allocator) => (Owner::named(allocator.name), Basis::Handled),
+                None => self.owner_by_looks(span, piece),
+            };
+        }
         match self.caller(piece.origin.site) {
-            Caller::Allocator(allocator, _) if is_older => {
-                (Owner::named(allocator.name), Basis::Handled)
-            }
-            // Programs do give back pages of what they have from an allocator.
-            _ if is_older => self.owner_by_looks(span, piece),
             Caller::Allocator(allocator, _) => (Owner::named(allocator.name), Basis::Site),
             Caller::Loader(_) => (Owner::LOADER, Basis::Site),
             Caller::Threads(_) => (Owner::STACKS, Basis::Site),

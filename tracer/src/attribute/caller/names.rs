@@ -68,13 +68,18 @@ pub fn is_wrapper(function: &str) -> bool {
     WRAPPERS.contains(&bare) || GO_WRAPPERS.contains(&function)
 }
 
-/// Whether a function makes threads or their stacks.
+/// Whether a function makes threads or their stacks, or ends them.
 pub fn makes_threads(function: &str) -> bool {
     [
         "pthread_create",
         "__pthread_create",
         "__pthread_create_2_1",
         "allocate_stack",
+        "start_thread",
+        "pthread_join",
+        "__pthread_join",
+        "pthread_timedjoin_np",
+        "pthread_clockjoin_np",
         "posix_spawn",
         "__spawnix",
         "__spawni",
@@ -116,6 +121,9 @@ pub fn is_malloc_family(function: &str) -> bool {
         "__libc_calloc",
         "__libc_realloc",
         "__libc_memalign",
+        "__libc_free",
+        "cfree",
+        "malloc_trim",
         "_Znwm",
         "_Znam",
     ]

@@ -118,7 +118,12 @@ fn owner_by_site(registry: &Registry<'_>, source: &Source) -> Owner {
         SourceKind::File => return Owner::FILES,
         SourceKind::Anonymous | SourceKind::Heap => {}
     }
+    let is_older = source.how == Provenance::PreExisting;
     match registry.caller(source.site) {
+        Caller::Allocator(..) if is_older => {
+            let handler = registry.handler(source.site);
+            handler.map_or(Owner::UNKNOWN, |allocator| Owner::named(allocator.name))
+        }
         Caller::Allocator(allocator, _) => Owner::named(allocator.name),
         Caller::Loader(_) => Owner::LOADER,
         Caller::Threads(_) => Owner::STACKS,

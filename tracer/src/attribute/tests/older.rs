@@ -79,6 +79,22 @@ fn an_allocator_owns_what_it_handles_and_a_program_does_not() {
 }
 
 #[test]
+fn a_c_library_takes_away_more_than_its_malloc_had() {
+    let mut world = world();
+    let end_of_thread: &[At] = &[(LIBC, "munmap"), (LIBC, ""), (LIBC, "")];
+    unmap(&mut world, end_of_thread, OLD, 8 * MIB);
+    purge(&mut world, end_of_thread, OLD + 16 * MIB, 8 * MIB);
+    let explanation = world.explain();
+    let (mib, zero) = (Bytes(8 * MIB), Bytes(0));
+    assert_eq!(row(&explanation.growth, "glibc"), (zero, zero, zero));
+    assert_eq!(row(&explanation.growth, "unknown"), (zero, mib, mib));
+    assert_eq!(owned(&explanation, "glibc"), zero);
+    let join: &[At] = &[(LIBC, "munmap"), (LIBC, "pthread_join"), (PROGRAM, "main")];
+    unmap(&mut world, join, OLD + 32 * MIB, 8 * MIB);
+    assert_eq!(row(&world.explain().growth, "stacks"), (zero, mib, zero));
+}
+
+#[test]
 fn who_maps_over_older_memory_neither_grows_nor_shrinks() {
     let mut world = world();
     world.mmap_at(JEMALLOC, Addr(OLD), 32 * MIB, NONE, FIXED);
