@@ -166,21 +166,28 @@ fn is_plain_and_old(piece: &Piece) -> bool {
     old && piece.backing == Backing::Anonymous
 }
 
-/// Exactly 8 MiB behind exactly one inaccessible page, both older than the attach.
+/// Exactly 8 MiB behind exactly one inaccessible page, both older than the attach. Parts of it may
+/// have been given back: a thread does that as it ends.
 fn stacks(evidence: &Evidence<'_>, pieces: &[(Span, &Piece)]) -> Vec<Span> {
     let page = evidence.space.page().0;
-    let old = |piece: &Piece| {
+    let is_old = |piece: &Piece| {
         piece.origin.how == Provenance::PreExisting && piece.backing == Backing::Anonymous
     };
     let mut found = Vec::new();
-    for pair in pieces.windows(2) {
-        let [(guard, below), (span, piece)] = pair else {
+    for (index, (guard, below)) in pieces.iter().enumerate() {
+        if !is_old(below) || !below.prot.is_none() || guard.len().0 != page {
             continue;
-        };
-        let guarded = old(below) && below.prot.is_none() && guard.len().0 == page;
-        let sized = old(piece) && piece.prot.write && span.len().0 == DEFAULT_STACK;
-        if guarded && sized && guard.end == span.start {
-            found.push(Span::between(guard.start, span.end));
+        }
+        let mut end = guard.end;
+        for (span, piece) in &pieces[index + 1..] {
+            if span.start != end || !is_old(piece) || !piece.prot.write {
+                break;
+            }
+            end = span.end;
+        }
+        let whole = Span::between(guard.start, end);
+        if whole.len().0 == page + DEFAULT_STACK {
+            found.push(whole);
         }
     }
     found

@@ -79,6 +79,19 @@ fn an_allocator_owns_what_it_handles_and_a_program_does_not() {
 }
 
 #[test]
+fn a_stack_stays_one_when_its_thread_gives_back_most_of_it() {
+    let guard = Span::new(Addr(OLD), 4 * KIB);
+    let stack = Span::new(guard.end, 8 * MIB);
+    let old = [vma(guard, "---p", ""), vma(stack, "rw-p", "")];
+    let mut world = World::with(&[PROGRAM, LIBC], &old);
+    let before = owned(&world.explain(), "stacks");
+    assert!(before > stack.len());
+    let end_of_thread: &[At] = &[(LIBC, "madvise"), (LIBC, "")];
+    purge(&mut world, end_of_thread, stack.start.0, 7 * MIB);
+    assert_eq!(owned(&world.explain(), "stacks"), before);
+}
+
+#[test]
 fn a_c_library_takes_away_more_than_its_malloc_had() {
     let mut world = world();
     let end_of_thread: &[At] = &[(LIBC, "munmap"), (LIBC, ""), (LIBC, "")];
