@@ -119,10 +119,12 @@ impl Registry<'_> {
         }
         let is_older = piece.origin.how == Provenance::PreExisting;
         if is_older {
-            // Programs give back pages of what they have from an allocator, too.
-            return match self.handler(piece.origin.site) {
-                Some(allocator) => (Owner::named(allocator.name), Basis::Handled),
-                None => self.owner_by_looks(span, piece),
+            let handler = self.handler(piece.origin.site);
+            return match (handler, self.caller(piece.origin.site)) {
+                (Some(allocator), _) => (Owner::named(allocator.name), Basis::Handled),
+                (None, Caller::Threads(_)) => (Owner::STACKS, Basis::Handled),
+                // Programs give back pages of what they have from an allocator, too.
+                _ => self.owner_by_looks(span, piece),
             };
         }
         match self.caller(piece.origin.site) {

@@ -1,7 +1,8 @@
 //! Memory that was there before the attach: whose it is shows when it is taken or given back.
 
 use crate::harness::{
-    Account, MIB, Stopped, Target, Tracer, command, preload, preloadable, skip, workload_program,
+    Account, MIB, Stopped, Target, Tracer, command, installed, preload, preloadable, skip,
+    workload_program,
 };
 
 /// In eight blocks, all there before the attach and freed after it.
@@ -61,4 +62,42 @@ fn what_jemalloc_gives_back_was_its_own() {
     let (unmapped, given_back) = returned(&account, "jemalloc");
     assert!(unmapped == 0 && is_about_all(given_back), "{account}");
     assert_eq!(returned(&account, "unknown"), (0, 0), "{account}");
+}
+
+/// Sixteen threads that end after the attach: their stacks are taken and given back by the C library.
+const THREADS: &str = "
+import sys, threading
+over = threading.Event()
+threads = [threading.Thread(target=over.wait) for _ in range(16)]
+for thread in threads: thread.start()
+print('ready', flush=True)
+sys.stdin.readline()
+over.set()
+for thread in threads: thread.join()
+print('end', flush=True)
+sys.stdin.readline()
+";
+
+#[test]
+#[ignore = "loads probes into the kernel: needs root"]
+fn stacks_of_threads_were_not_mallocs() {
+    const STACK: u64 = 8 * MIB;
+    if installed("python3").is_none() {
+        return skip("python3 is not installed");
+    }
+    let mut target = Target::start(command("python3").args(["-c", THREADS]));
+    target.lines.find_text("ready");
+    let tracer = Tracer::attach(&[target.pid()]);
+    target.go();
+    target.lines.find_text("end");
+    let account = tracer.interrupt().account();
+    account.check_trust();
+    assert_eq!(returned(&account, "glibc"), (0, 0), "{account}");
+    let (unmapped, given_back) = ["stacks", "unknown"]
+        .map(|owner| returned(&account, owner))
+        .into_iter()
+        .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    assert!(unmapped >= 8 * STACK, "{account}");
+    assert!(given_back >= 8 * STACK, "{account}");
+    assert!(account.ledger("stacks", "stack") >= 4 * STACK, "{account}");
 }

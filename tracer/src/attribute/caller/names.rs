@@ -44,8 +44,12 @@ const SUFFIXES: &[&str] = &[
     "@",
 ];
 
-/// A function's name without what optimisers and symbol versions append.
+/// What glibc puts before the names by which it calls its own functions.
+const INTERNAL: &str = "__GI_";
+
+/// A function's name without what optimisers, symbol versions and glibc add.
 pub fn plain(function: &str) -> &str {
+    let function = function.strip_prefix(INTERNAL).unwrap_or(function);
     let end = SUFFIXES
         .iter()
         .filter_map(|suffix| function.find(suffix))
@@ -61,8 +65,6 @@ pub fn is_wrapper(function: &str) -> bool {
         .or_else(|| function.strip_prefix("__interceptor_"))
         .or_else(|| function.strip_prefix("__libc_"))
         .or_else(|| function.strip_prefix("__wrap_"))
-        .or_else(|| function.strip_prefix("__GI___"))
-        .or_else(|| function.strip_prefix("__GI_"))
         .or_else(|| function.strip_prefix("__"))
         .unwrap_or(function);
     WRAPPERS.contains(&bare) || GO_WRAPPERS.contains(&function)
@@ -75,6 +77,10 @@ pub fn makes_threads(function: &str) -> bool {
         "__pthread_create",
         "__pthread_create_2_1",
         "allocate_stack",
+        "advise_stack_range",
+        "queue_stack",
+        "__nptl_free_stacks",
+        "__nptl_deallocate_stack",
         "start_thread",
         "pthread_join",
         "__pthread_join",

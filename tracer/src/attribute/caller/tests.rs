@@ -120,6 +120,8 @@ fn names_lose_what_optimisers_append() {
     assert_eq!(names::plain("sysmalloc.part.0"), "sysmalloc");
     assert_eq!(names::plain("mmap64@@GLIBC_2.2.5"), "mmap64");
     assert_eq!(names::plain("runtime.sysMmap"), "runtime.sysMmap");
+    assert_eq!(names::plain("__GI___libc_free"), "__libc_free");
+    assert!(names::is_wrapper(names::plain("__GI___mmap")));
     assert!(names::is_wrapper("__mmap"));
     assert!(names::is_wrapper("__interceptor_mmap"));
     assert!(!names::is_wrapper("mmap_region"));
@@ -155,4 +157,17 @@ fn an_unwound_stack_is_looked_through() {
     assert_eq!(answer_unwound(&judge, &arena), "pymalloc 1");
     let own = [(LIBC, "mmap64"), (PROGRAM, "map_pool"), (PROGRAM, "main")];
     assert_eq!(answer_unwound(&judge, &own), "code 1");
+}
+
+#[test]
+fn what_ends_a_thread_handles_its_stack() {
+    let judge = judge(&[], true);
+    let purged: &[At] = &[
+        (LIBC, "__GI_madvise"),
+        (LIBC, "advise_stack_range"),
+        (LIBC, "start_thread"),
+    ];
+    assert_eq!(answer_unwound(&judge, purged), "threads 1");
+    let joined: &[At] = &[(LIBC, "munmap"), (LIBC, ""), (LIBC, "pthread_join")];
+    assert_eq!(answer_unwound(&judge, joined), "threads 2");
 }
