@@ -35,6 +35,11 @@ pub use inventory::{Measuring, Program, host_measures};
 
 /// What the other programs' maps are made with: nothing uses them.
 const UNUSED: u32 = 1;
+/// The same for tables that evict, which keep some entries for each processor.
+const UNUSED_LRU: u32 = 64;
+/// The smallest ring that any page size allows, likewise.
+const UNUSED_RING: u32 = 1 << 16;
+
 /// Maps of what is traced call by call, which nothing is here.
 const OF_TARGETS: [&str; 7] = [
     "TARGETS",
@@ -45,10 +50,6 @@ const OF_TARGETS: [&str; 7] = [
     "THREADS",
     "CLAIMED",
 ];
-/// The same for tables that evict, which keep some entries for each processor.
-const UNUSED_LRU: u32 = 64;
-/// The smallest ring that any page size allows, likewise.
-const UNUSED_RING: u32 = 1 << 16;
 
 /// Programs that count; they are detached when this is dropped.
 pub struct Census {

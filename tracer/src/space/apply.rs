@@ -21,7 +21,6 @@ impl Space {
         let before = self.vm_size();
         let pieces = self.map.len();
         let raced = self.raced(event, call);
-        self.actor = None;
         if self.handles_unclaimed(call) {
             self.actor(call);
         }
@@ -43,11 +42,14 @@ impl Space {
         if raced && effect.doubt.is_none() {
             effect.doubt = Some(Doubt::Race);
         }
+        // What changes until the next call is nobody's doing.
+        self.actor = None;
         effect
     }
 
-    /// Whether a call takes, gives back or protects memory that was there before and that nobody
-    /// handled so far.
+    /// Whether a call may take, give back or protect memory that was there before and that nobody
+    /// handled so far. One that maps asks for its actor by itself, before it takes the place of
+    /// anything.
     fn handles_unclaimed(&self, call: &Call) -> bool {
         let is_some = |span: Span| {
             let span = self.range(span.start, span.len().0);
@@ -58,7 +60,7 @@ impl Space {
             Request::Unmap(span) | Request::Protect { span, .. } => is_some(*span),
             Request::Remap { old, .. } => is_some(*old),
             Request::Advise { spans, .. } => spans.iter().any(|span| is_some(*span)),
-            Request::Map { .. } | Request::Brk { .. } => call.outcome.is_ok(),
+            Request::Brk { .. } => call.outcome.is_ok(),
             _ => false,
         }
     }

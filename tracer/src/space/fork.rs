@@ -21,7 +21,6 @@ impl Space {
             flows: Flows::default(),
             outstanding: Outstanding::default(),
             races: Races::default(),
-            actor: None,
             locks_future: false,
             ..self.clone()
         };

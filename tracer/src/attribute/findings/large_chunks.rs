@@ -26,14 +26,13 @@ const WORTH_NOTING: u64 = 8;
 pub fn find(case: &Case<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (allocator, owner) in case.owning_allocators() {
-        let is_older = |source: &Source| source.how == Provenance::PreExisting;
-        let chunks = |source: &Source, flow: &Flow| is_chunks(allocator, source, flow);
-        let flow = case.flow(&owner, |source, flow| {
-            !is_older(source) && chunks(source, flow)
-        });
-        let older = case.flow(&owner, |source, flow| {
-            is_older(source) && chunks(source, flow)
-        });
+        let chunks = |older: bool| {
+            case.flow(&owner, |source, flow| {
+                let is_older = source.how == Provenance::PreExisting;
+                is_older == older && is_chunks(allocator, source, flow)
+            })
+        };
+        let (flow, older) = (chunks(false), chunks(true));
         let unmapped = flow.unmapped + older.unmapped;
         let slight = unmapped.0 < flow.mapped.0 / WORTH_NOTING;
         if allocator.unmaps.is_empty() || unmapped.0 == 0 || slight {
